@@ -1,0 +1,32 @@
+"""Learning to Generalize: the small library that the course builds and uses.
+
+Every public name is derived in a chapter. The names below are loaded when first used, so that
+``import l2g`` costs little more than ``import torch``.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    "load": "data",
+    "fit": "training",
+    "evaluate": "training",
+    "claim": "evidence",
+    "compare": "evidence",
+    "check": "evidence",
+    "Explorable": "explore",
+}
+
+__all__ = ["Explorable", "check", "claim", "compare", "evaluate", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(f"l2g.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module 'l2g' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

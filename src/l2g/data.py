@@ -1,0 +1,292 @@
+"""Data sets as tensors: load once, keep in memory, index batches.
+
+``load`` returns three disjoint splits. Digits and the synthetic sets need no download. The image
+sets are downloaded by torchvision (checksums verified), decoded once to one uint8 file in the
+cache, and read from there ever after. The cache is the folder named by the environment variable
+``L2G_DATA_HOME``, by default ``~/.cache/l2g``.
+"""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Split(NamedTuple):
+    """Inputs ``x`` of shape (N, ...) and targets ``y`` of shape (N,) or (N, ...)."""
+
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint splits of one data set.
+
+    Train on ``train``, choose on ``val``, and look at ``test`` once, after all choices.
+    ``classes`` names the labels 0…K−1; it is ``None`` for regression.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    name: str
+    classes: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{s} {len(getattr(self, s).x):,}" for s in ("train", "val", "test"))
+        kind = f"{len(self.classes)} classes" if self.classes else "regression"
+        return f"Splits({self.name!r}: {sizes}; x {tuple(self.train.x.shape[1:])}, {kind})"
+
+
+def to_float(x: Tensor) -> Tensor:
+    """Pixels as numbers in [0, 1]: uint8 becomes float32 / 255, anything else stays as it is."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+def batches(
+    split: Split, batch_size: int, *, generator: torch.Generator | None = None
+) -> Iterator[Split]:
+    """Yield one epoch of batches; the last one may be smaller.
+
+    Args:
+        split: the data, all of it in memory or on the device.
+        batch_size: examples in a batch.
+        generator: draws a new order of the examples (on the CPU); without it the order is kept.
+
+    Raises:
+        ValueError: if ``batch_size`` is not at least 1, or the split is empty or uneven.
+    """
+    n = len(split.x)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if n == 0 or len(split.y) != n:
+        raise ValueError(f"split needs as many x as y and at least one, got {n} and {len(split.y)}")
+    if generator is None:
+        for start in range(0, n, batch_size):
+            part = slice(start, start + batch_size)
+            yield Split(to_float(split.x[part]), split.y[part])
+    else:
+        order = torch.randperm(n, generator=generator).to(split.x.device)
+        for index in order.split(batch_size):
+            yield Split(to_float(split.x[index]), split.y[index])
+
+
+def load(name: str, *, seed: int = 0, **options: Any) -> Splits:
+    """Load a data set as tensors in three disjoint splits.
+
+    Args:
+        name: ``digits``, a synthetic set (``blobs``, ``moons``, ``sine``) or an image set
+            (``mnist``, ``fashion_mnist``, ``cifar10``, ``cifar100``).
+        seed: draws the split, and the data themselves where they are synthetic.
+        options: what the synthetic sets accept: ``blobs(n, classes, dim, spread)``,
+            ``moons(n, noise)``, ``sine(n, noise)``.
+
+    Returns:
+        Splits. Digits are float32 (N, 1, 8, 8) in [0, 1]; image sets stay uint8 (N, C, H, W).
+
+    Raises:
+        ValueError: unknown name, unknown or impossible option, damaged cache file.
+        FileNotFoundError: an image set that is neither in the cache nor to be downloaded.
+        PermissionError: the cache cannot be written.
+    """
+    maker = _MAKERS.get(name)
+    if maker is None:
+        raise ValueError(f"name must be one of {', '.join(sorted(_MAKERS))}; got {name!r}")
+    known = [p for p in signature(maker).parameters if p != "generator"]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        allowed = ", ".join(known) if known else "none"
+        raise ValueError(f"options of {name!r} are: {allowed}; got {', '.join(unknown)}")
+    for key, value in options.items():
+        if not np.isfinite(value) or value < 0 or (key != "noise" and value == 0):
+            raise ValueError(f"{key} must be a positive finite number, got {value!r}")
+    x, y, n_test, classes = maker(generator=torch.Generator().manual_seed(seed), **options)
+    return _split(x, y, n_test, name, classes, seed)
+
+
+def _split(
+    x: Tensor, y: Tensor, n_test: int, name: str, classes: tuple[str, ...] | None, seed: int
+) -> Splits:
+    """The last ``n_test`` rows are for test; of the others a sixth, drawn, for validation."""
+    rest = len(x) - n_test
+    order = torch.randperm(rest, generator=torch.Generator().manual_seed(seed))
+    n_val = rest // 6
+    if min(n_val, n_test, rest - n_val) < 1:
+        raise ValueError(f"n must leave at least one example to each split, got {len(x)} in all")
+    val, train = order[:n_val], order[n_val:]
+    return Splits(
+        train=Split(x[train], y[train]),
+        val=Split(x[val], y[val]),
+        test=Split(x[rest:], y[rest:]),
+        name=name,
+        classes=classes,
+    )
+
+
+class _Made(NamedTuple):
+    x: Tensor
+    y: Tensor
+    n_test: int
+    classes: tuple[str, ...] | None
+
+
+def _digits(generator: torch.Generator) -> _Made:
+    """8×8 images of handwritten digits (Alpaydin and Kaynak, 1998), as scikit-learn ships them."""
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    order = torch.randperm(len(raw.target), generator=generator)
+    x = torch.tensor(raw.images, dtype=torch.float32).div_(16).unsqueeze(1)[order]
+    y = torch.tensor(raw.target, dtype=torch.int64)[order]
+    return _Made(x, y, len(y) // 4, tuple("0123456789"))
+
+
+def blob_centres(classes: int = 10, dim: int = 2, *, seed: int = 0) -> Tensor:
+    """Centres (classes, dim) of the Gaussian blobs that ``load("blobs", seed=seed)`` draws."""
+    return 2 * torch.randn(classes, dim, generator=torch.Generator().manual_seed(seed))
+
+
+def _blobs(
+    generator: torch.Generator,
+    n: int = 3000,
+    classes: int = 10,
+    dim: int = 2,
+    spread: float = 0.6,
+) -> _Made:
+    """Equally likely classes; class k is a Gaussian around its centre: the best answer is known."""
+    centres = blob_centres(classes, dim, seed=generator.initial_seed())
+    y = torch.randint(classes, (n,), generator=generator)
+    x = centres[y] + spread * torch.randn(n, dim, generator=generator)
+    return _Made(x, y, n // 4, tuple(str(k) for k in range(classes)))
+
+
+def _moons(generator: torch.Generator, n: int = 600, noise: float = 0.2) -> _Made:
+    """Two interleaved half circles in the plane."""
+    y = torch.randint(2, (n,), generator=generator)
+    angle = torch.pi * torch.rand(n, generator=generator)
+    side = 1.0 - 2.0 * y
+    x = torch.stack([side * angle.cos() + y, side * angle.sin() + 0.5 * y], dim=1)
+    return _Made(x + noise * torch.randn(n, 2, generator=generator), y, n // 4, ("upper", "lower"))
+
+
+def _sine(generator: torch.Generator, n: int = 200, noise: float = 0.3) -> _Made:
+    """y = sin(2πx) + noise, with x uniform on [0, 1]."""
+    x = torch.rand(n, 1, generator=generator)
+    y = (2 * torch.pi * x).sin() + noise * torch.randn(n, 1, generator=generator)
+    return _Made(x, y, n // 4, None)
+
+
+def _images(name: str, torchvision_class: str) -> Callable[..., _Made]:
+    def make(generator: torch.Generator) -> _Made:
+        arrays = _cached(name, torchvision_class)
+        x = torch.cat([_channels_first(arrays[f"{part}_images"]) for part in ("train", "test")])
+        labels = [arrays[f"{part}_labels"] for part in ("train", "test")]
+        y = torch.from_numpy(np.concatenate(labels).astype(np.int64))
+        return _Made(x, y, len(labels[1]), tuple(str(c) for c in arrays["class_names"]))
+
+    return make
+
+
+def _channels_first(images: np.ndarray) -> Tensor:
+    """(N, H, W) or (N, H, W, C) uint8 → (N, C, H, W) uint8."""
+    x = torch.from_numpy(images)
+    return x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
+
+
+_MAKERS: dict[str, Callable[..., _Made]] = {
+    "digits": _digits,
+    "blobs": _blobs,
+    "moons": _moons,
+    "sine": _sine,
+    "mnist": _images("mnist", "MNIST"),
+    "fashion_mnist": _images("fashion_mnist", "FashionMNIST"),
+    "cifar10": _images("cifar10", "CIFAR10"),
+    "cifar100": _images("cifar100", "CIFAR100"),
+}
+
+
+# --- The cache: one uint8 file for each image set -------------------------------------------------
+
+_MEMBERS = ("train_images", "train_labels", "test_images", "test_labels", "class_names")
+
+
+def cache_home() -> Path:
+    """The folder of the cache: ``$L2G_DATA_HOME``, or ``~/.cache/l2g``."""
+    return Path(os.environ.get("L2G_DATA_HOME") or Path.home() / ".cache" / "l2g")
+
+
+def _cached(name: str, torchvision_class: str) -> dict[str, np.ndarray]:
+    path = cache_home() / f"{name}.npz"
+    if not path.exists():
+        _require_writable(path.parent)
+        _write_atomically(path, _download(name, torchvision_class))
+    try:
+        with np.load(path) as file:
+            arrays = {member: file[member] for member in _MEMBERS}
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{path} is damaged or not a cache file of l2g ({error}); delete it to load it anew"
+        ) from error
+    for part in ("train", "test"):
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if images.dtype != np.uint8 or len(images) != len(labels):
+            raise ValueError(
+                f"{path}: {part}_images must be uint8 with one label each, "
+                f"got {images.dtype} {images.shape} and {len(labels)} labels"
+            )
+    return arrays
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"the cache folder {folder} cannot be written ({error.strerror}); "
+            "set L2G_DATA_HOME to a folder that can"
+        ) from error
+
+
+def _download(name: str, torchvision_class: str) -> dict[str, np.ndarray]:
+    import torchvision
+
+    arrays: dict[str, np.ndarray] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("train", "test"):
+            try:
+                data = getattr(torchvision.datasets, torchvision_class)(
+                    folder, train=part == "train", download=True
+                )
+            except (OSError, RuntimeError) as error:
+                raise FileNotFoundError(
+                    f"{name!r} is neither in the cache ({cache_home() / name}.npz) "
+                    f"nor could it be downloaded ({str(error).splitlines()[0]})"
+                ) from error
+            arrays[f"{part}_images"] = np.asarray(data.data, dtype=np.uint8)
+            arrays[f"{part}_labels"] = np.asarray(data.targets, dtype=np.int64)
+            arrays["class_names"] = np.asarray(data.classes)
+    return arrays
+
+
+def _write_atomically(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write beside and rename: a killed process leaves the old file or none, never half of one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(beside, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
