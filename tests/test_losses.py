@@ -1,0 +1,310 @@
+"""The losses of chapter 06 against torch.nn.functional, in values, gradients and errors."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from l2g import losses
+
+EXACT = {"rtol": 1e-12, "atol": 1e-12}
+
+
+def rand(*shape, scale=1.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * scale
+
+
+def indices(n_classes, *shape, seed=1):
+    return torch.randint(n_classes, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def mixed_magnitudes():
+    return rand(40, 7) * 10.0 ** torch.linspace(-4, 4, 40, dtype=torch.float64)[:, None]
+
+
+LOGITS = {
+    "zeros": torch.zeros(6, 4, dtype=torch.float64),
+    "all equal and large": torch.full((6, 4), 1e4, dtype=torch.float64),
+    "tiny": rand(6, 4, scale=1e-8),
+    "usual": rand(64, 10, scale=5),
+    "thousands": rand(16, 5, scale=1e3),
+    "ten thousands": rand(16, 5, scale=1e4),
+    "one far above": torch.tensor([[1e4, 0, -1e4], [-1e4, -1e4, 1e4]], dtype=torch.float64),
+    "mixed magnitudes": mixed_magnitudes(),
+    "ties for the maximum": rand(32, 6, scale=3).round(),
+    "one class": rand(5, 1, scale=1e4),
+    "one row": rand(1, 3, scale=10),
+    "1000 classes": rand(8, 1000, scale=30),
+    "2-d extra dims": rand(2, 4, 3, 5, scale=10),
+    "one example": rand(6, scale=10),
+}
+
+
+def targets_for(logits):
+    class_dim = min(1, logits.ndim - 1)
+    shape = logits.shape[:class_dim] + logits.shape[class_dim + 1 :]
+    return indices(logits.shape[class_dim], *shape)
+
+
+def value_and_grad(function, logits, upstream_seed=2):
+    """The value and the gradient of a fixed random projection of it."""
+    logits = logits.clone().requires_grad_()
+    value = function(logits)
+    (value * rand(*value.shape, seed=upstream_seed).to(value)).sum().backward()
+    return value.detach(), logits.grad
+
+
+def assert_same(ours, theirs, logits, **tolerance):
+    for got, expected in zip(
+        value_and_grad(ours, logits), value_and_grad(theirs, logits), strict=True
+    ):
+        torch.testing.assert_close(got, expected, **(tolerance or EXACT))
+
+
+@pytest.mark.parametrize("name", LOGITS)
+@pytest.mark.parametrize("function", ["softmax", "log_softmax"])
+def test_softmax_and_its_log_equal_torch_along_every_dim(name, function):
+    logits = LOGITS[name]
+    for dim in range(-logits.ndim, logits.ndim):
+        assert_same(
+            lambda z, dim=dim: getattr(losses, function)(z, dim),
+            lambda z, dim=dim: getattr(F, function)(z, dim),
+            logits,
+        )
+
+
+def test_the_default_dim_is_the_last():
+    logits = LOGITS["2-d extra dims"]
+    assert torch.equal(losses.softmax(logits), losses.softmax(logits, dim=3))
+    assert torch.equal(losses.log_softmax(logits), losses.log_softmax(logits, dim=3))
+
+
+@pytest.mark.parametrize("name", LOGITS)
+@pytest.mark.parametrize("reduction", losses.REDUCTIONS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_equals_torch(name, reduction, smoothing, weighted):
+    logits = LOGITS[name]
+    n_classes = logits.shape[min(1, logits.ndim - 1)]
+    weight = rand(n_classes, seed=3).abs() + 0.1 if weighted else None
+    options = {"reduction": reduction, "label_smoothing": smoothing, "weight": weight}
+    targets = targets_for(logits)
+    assert_same(
+        lambda z: losses.cross_entropy(z, targets, **options),
+        lambda z: F.cross_entropy(z, targets, **options),
+        logits,
+    )
+
+
+@pytest.mark.parametrize("name", LOGITS)
+@pytest.mark.parametrize("reduction", losses.REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_nll_loss_equals_torch(name, reduction, weighted):
+    log_probs = LOGITS[name]
+    n_classes = log_probs.shape[min(1, log_probs.ndim - 1)]
+    weight = rand(n_classes, seed=3).abs() + 0.1 if weighted else None
+    targets = targets_for(log_probs)
+    assert_same(
+        lambda z: losses.nll_loss(z, targets, reduction=reduction, weight=weight),
+        lambda z: F.nll_loss(z, targets, reduction=reduction, weight=weight),
+        log_probs,
+    )
+
+
+def test_nll_loss_returns_the_negative_of_the_picked_entries():
+    picked = torch.tensor([[0.6, 0.4], [0.2, 0.8], [0.1, 0.9]])
+    targets = torch.tensor([0, 1, 0])
+    each = losses.nll_loss(picked, targets, reduction="none")
+    torch.testing.assert_close(each, torch.tensor([-0.6, -0.8, -0.1]))
+    assert losses.nll_loss(picked, targets).item() == pytest.approx(-0.5)
+
+
+def test_constant_logits_cost_ln_k():
+    loss = losses.cross_entropy(torch.full((3, 100), 7.0), torch.tensor([0, 50, 99]))
+    assert loss.item() == pytest.approx(math.log(100), rel=1e-6)
+
+
+def test_zero_weights_leave_classes_out_and_weights_convert_to_the_dtype_of_the_logits():
+    logits, targets = LOGITS["usual"].float(), targets_for(LOGITS["usual"])
+    weight = torch.tensor([0.0, 1.0] * 5, dtype=torch.float64)
+    kept = targets % 2 == 1
+    loss = losses.cross_entropy(logits, targets, weight=weight)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, losses.cross_entropy(logits[kept], targets[kept]))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_any_integer_dtype_serves_as_targets(dtype):
+    logits, targets = LOGITS["usual"], targets_for(LOGITS["usual"])
+    weight = rand(10).abs()
+    for options in ({}, {"weight": weight}, {"weight": weight, "label_smoothing": 0.1}):
+        got = losses.cross_entropy(logits, targets.to(dtype), **options)
+        assert torch.equal(got, losses.cross_entropy(logits, targets, **options))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("tied", [False, True])
+def test_first_and_second_derivatives_match_finite_differences(smoothing, tied):
+    logits = torch.ones(3, 4, dtype=torch.float64) if tied else rand(3, 4, scale=3)
+    logits.requires_grad_()
+    weight, targets = rand(4, seed=5).abs(), torch.tensor([0, 3, 1])
+
+    def loss(z):
+        return losses.cross_entropy(z, targets, weight=weight, label_smoothing=smoothing)
+
+    for function in (loss, losses.softmax, losses.log_softmax):
+        assert torch.autograd.gradcheck(function, logits)
+        assert torch.autograd.gradgradcheck(function, logits)
+
+
+@pytest.mark.parametrize("name", [name for name in LOGITS if name != "one example"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_low_precision_stays_finite_and_close_to_torch(name, dtype):
+    logits, targets = LOGITS[name].to(dtype), targets_for(LOGITS[name])
+    eps = torch.finfo(dtype).eps
+    tolerance = {"rtol": 4 * eps, "atol": 2 * eps}
+    for function in ("softmax", "log_softmax"):
+        got, grad = value_and_grad(lambda z, f=function: getattr(losses, f)(z, 1), logits)
+        assert got.isfinite().all()
+        assert grad.isfinite().all()
+        torch.testing.assert_close(got, getattr(F, function)(logits, 1), **tolerance)
+    # PyTorch's own mean overflows in float16 here, so the reference is float32.
+    theirs = value_and_grad(lambda z: F.cross_entropy(z, targets), logits.float())
+    ours = value_and_grad(lambda z: losses.cross_entropy(z, targets), logits)
+    for got, expected in zip(ours, theirs, strict=True):
+        assert got.dtype == dtype
+        assert got.isfinite().all()
+        torch.testing.assert_close(got.float(), expected, **tolerance)
+
+
+@pytest.mark.parametrize("options", [{"weight": torch.ones(5)}, {"label_smoothing": 0.1}])
+def test_float16_means_do_not_overflow(options):
+    logits = torch.zeros(100, 5, dtype=torch.float16)
+    logits[:, 0] = 1e4
+    targets = torch.ones(100, dtype=torch.int64)
+    expected = F.cross_entropy(logits.float(), targets, **options)
+    got = losses.cross_entropy(logits, targets, **options)
+    torch.testing.assert_close(got.float(), expected, rtol=4e-3, atol=0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_masked_classes_behave_as_in_torch(smoothing):
+    logits = rand(4, 5, scale=3)
+    logits[0, 1] = logits[1, :4] = logits[3, 0] = -torch.inf
+    targets = torch.tensor([0, 4, 2, 0])  # the last target is itself masked: its loss is infinite
+    for function in ("softmax", "log_softmax"):
+        got, expected = getattr(losses, function)(logits), getattr(F, function)(logits, -1)
+        torch.testing.assert_close(got, expected, **EXACT)
+    options = {"reduction": "none", "label_smoothing": smoothing}
+    got, expected = (f(logits, targets, **options) for f in (losses.cross_entropy, F.cross_entropy))
+    torch.testing.assert_close(got, expected, **EXACT)
+    assert got[3] == torch.inf
+    assert_same(
+        lambda z: losses.cross_entropy(z, targets, label_smoothing=smoothing),
+        lambda z: F.cross_entropy(z, targets, label_smoothing=smoothing),
+        logits,
+    )
+    _, grad = value_and_grad(lambda z: losses.cross_entropy(z[:3], targets[:3]), logits)
+    assert (grad[:3][logits[:3].isneginf()] == 0).all()
+
+
+def test_stacked_networks_train_under_torch_func():
+    logits, targets, weight = rand(3, 8, 5), indices(5, 3, 8), rand(5, seed=3).abs()
+
+    def stacked_loss(loss):
+        def total(z):
+            per_network = torch.func.vmap(
+                lambda z, y: loss(z, y, weight=weight, label_smoothing=0.1)
+            )
+            return per_network(z, targets).sum()
+
+        return total
+
+    inside = torch.func.grad(stacked_loss(losses.cross_entropy))(logits)
+    outside = torch.func.vmap(torch.func.grad(losses.cross_entropy))(logits, targets)
+    for k in range(3):
+        options = {"weight": weight, "label_smoothing": 0.1}
+        for got, kwargs in ((inside[k], options), (outside[k], {})):
+            _, expected = value_and_grad_of_loss(logits[k], targets[k], **kwargs)
+            torch.testing.assert_close(got, expected, **EXACT)
+    # Checks that look at values are off inside vmap: nothing raises, NaN comes out.
+    spoiled = torch.full_like(logits, torch.nan)
+    assert torch.func.vmap(losses.cross_entropy)(spoiled, targets).isnan().all()
+
+
+def value_and_grad_of_loss(logits, targets, **kwargs):
+    logits = logits.clone().requires_grad_()
+    loss = F.cross_entropy(logits, targets, **kwargs)
+    loss.backward()
+    return loss.detach(), logits.grad
+
+
+def test_inputs_are_left_as_they_were():
+    logits, targets, weight = rand(4, 3), indices(3, 4), rand(3).abs()
+    before = [x.clone() for x in (logits, targets, weight)]
+    losses.cross_entropy(logits, targets, weight=weight, label_smoothing=0.1)
+    assert all(torch.equal(x, y) for x, y in zip((logits, targets, weight), before, strict=True))
+
+
+Z, Y = torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64)
+
+
+def spoil(value, count=1):
+    logits = torch.zeros(4, 3)
+    logits.view(-1)[:count] = value
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "options", "error", "message"),
+    [
+        (Z.numpy(), Y, {}, TypeError, r"logits must be a torch.Tensor, got ndarray"),
+        (Z.long(), Y, {}, TypeError, r"logits must be a floating-point tensor, got torch.int64"),
+        (torch.tensor(1.0), Y, {}, ValueError, r"logits must have a class dimension"),
+        (Z, [0, 1, 2, 0], {}, TypeError, r"targets must be a torch.Tensor, got list"),
+        (Z, Y.float(), {}, TypeError, r"integer class indices, got torch.float32"),
+        (Z, Z, {}, TypeError, r"class probabilities as targets are not supported"),
+        (Z, Y.bool(), {}, TypeError, r"integer class indices, got torch.bool"),
+        (Z, Y[:3], {}, ValueError, r"shape \(4,\) to go with logits of shape \(4, 3\), got \(3,\)"),
+        (Z, Y[:, None], {}, ValueError, r"targets must have shape \(4,\).* got \(4, 1\)"),
+        (Z[0], Y[:1], {}, ValueError, r"targets must have shape \(\) .* got \(1,\)"),
+        (torch.zeros(2, 3, 5), Y[:2], {}, ValueError, r"targets must have shape \(2, 5\)"),
+        (Z[:0], Y[:0], {}, ValueError, r"the batch is empty: logits has shape \(0, 3\)"),
+        (Z[:, :0], Y, {}, ValueError, r"logits has no classes: .* \(4, 0\)"),
+        (Z, Y + 3, {}, ValueError, r"targets must lie in 0..2, got values from 3 to 3"),
+        (Z, Y - 100, {}, ValueError, r"targets must lie in 0..2, got values from -100 to -100"),
+        (spoil(torch.nan, 2), Y, {}, ValueError, r"logits must be finite.*: 2 of 12 are NaN"),
+        (spoil(torch.inf), Y, {}, ValueError, r"1 of 12 are NaN or \+inf and 0 rows"),
+        (spoil(-torch.inf, 6), Y, {}, ValueError, r"0 of 12 are NaN or \+inf and 2 rows are −inf"),
+        (Z, Y, {"reduction": "avg"}, ValueError, r"reduction must be one of .* got 'avg'"),
+        (Z, Y, {"label_smoothing": 1.5}, ValueError, r"label_smoothing must lie in .* got 1.5"),
+        (Z, Y, {"label_smoothing": -0.1}, ValueError, r"label_smoothing must lie in .* got -0.1"),
+        (Z, Y, {"label_smoothing": torch.nan}, ValueError, r"label_smoothing must lie in"),
+        (Z, Y, {"weight": [1, 1, 1]}, TypeError, r"weight must be a torch.Tensor, got list"),
+        (Z, Y, {"weight": torch.ones(3).long()}, TypeError, r"weight must be a floating-point"),
+        (Z, Y, {"weight": torch.ones(4)}, ValueError, r"weight must have shape \(3,\), got \(4,\)"),
+        (Z, Y, {"weight": -torch.ones(3)}, ValueError, r"weight must be finite and not negative"),
+        (Z, Y, {"weight": torch.full((3,), torch.nan)}, ValueError, r"weight must be finite"),
+        (Z, Y, {"weight": torch.full((3,), torch.inf)}, ValueError, r"weight must be finite"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(logits, targets, options, error, message):
+    with pytest.raises(error, match=message) as caught:
+        losses.cross_entropy(logits, targets, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_nll_loss_names_its_own_argument():
+    with pytest.raises(ValueError, match=r"to go with log_probs of shape \(4, 3\)"):
+        losses.nll_loss(Z, Y[:2])
+    with pytest.raises(TypeError, match="log_probs must be a floating-point tensor"):
+        losses.nll_loss(Z.long(), Y)
+
+
+@pytest.mark.parametrize("function", [losses.softmax, losses.log_softmax])
+def test_softmax_refuses_nan_on_the_cpu_only(function):
+    with pytest.raises(ValueError, match="1 of 12 are NaN"):
+        function(spoil(torch.nan))
+    assert function(torch.empty(4, 3, device="meta")).shape == (4, 3)
