@@ -1,0 +1,270 @@
+"""The exercises of chapter 06, cross-entropy: right answers, test cases, known mistakes."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from l2g.exercises import Exercise, Inputs
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Logits (N, K) to log-probabilities (N, K), stable for logits of any size."""
+    return F.log_softmax(logits, dim=-1)
+
+
+def cross_entropy_grad(logits: Tensor, targets: Tensor) -> Tensor:
+    """Gradient (N, K) of the mean cross-entropy with respect to the logits; targets (N,)."""
+    return (F.softmax(logits, dim=-1) - _one_hot(logits, targets)) / len(logits)
+
+
+def class_probability(logits: Tensor, i: int) -> Tensor:
+    """Softmax probability of class i of one row of logits (K,), as one sigmoid."""
+    return torch.sigmoid(logits[i] - torch.logsumexp(_others(logits, i), dim=0))
+
+
+def _one_hot(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.one_hot(targets, logits.shape[1]).to(logits.dtype)
+
+
+def _others(logits: Tensor, i: int) -> Tensor:
+    return torch.cat([logits[:i], logits[i + 1 :]])
+
+
+def _double(*rows: list[float]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _draw_int(low: int, high: int, generator: Generator) -> int:
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
+def _draw_logits(generator: Generator) -> Tensor:
+    """(N, K) with 1–5 rows, 2–6 classes; now and then large, now and then in single precision."""
+    shape = _draw_int(1, 5, generator), _draw_int(2, 6, generator)
+    scale = (1.0, 3.0, 30.0, 2000.0)[_draw_int(0, 3, generator)]
+    dtype = (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
+    return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
+
+
+def _draw_rows(generator: Generator) -> Inputs:
+    return (_draw_logits(generator),)
+
+
+def _draw_batch(generator: Generator) -> Inputs:
+    logits = _draw_logits(generator)
+    n_rows, n_classes = logits.shape
+    return logits, torch.randint(n_classes, (n_rows,), generator=generator)
+
+
+def _draw_class(generator: Generator) -> Inputs:
+    logits = _draw_logits(generator)[0]
+    return logits, _draw_int(0, len(logits) - 1, generator)
+
+
+# log_softmax: how it goes wrong
+
+
+def _max(logits: Tensor) -> Tensor:
+    return logits.amax(-1, keepdim=True)
+
+
+def _log_sum_exp(logits: Tensor) -> Tensor:
+    return torch.logsumexp(logits, -1, keepdim=True)
+
+
+def _naive_log_sum_exp(logits: Tensor) -> Tensor:
+    return logits.exp().sum(-1, keepdim=True).log()
+
+
+def _shifted_by(shift: Tensor, logits: Tensor) -> Tensor:
+    return (logits - shift) - _naive_log_sum_exp(logits - shift)
+
+
+LOG_SOFTMAX = Exercise(
+    name="log_softmax",
+    reference=log_softmax,
+    draw=_draw_rows,
+    edges=(
+        (_double([0, 0]),),
+        (_double([1, 2, 3]),),
+        (_double([1000, 0]),),
+        (_double([-1000, -1001]),),
+        (_double([200, 0, -200]).float(),),
+        (_double([1000, 999], [-1000, -1001]),),
+        (_double([0, 1], [2, 5]),),
+        (_double([1e4, -1e4, 0], [1e4, 1e4, 1e4]).float(),),
+    ),
+    mistakes={
+        "fine for small logits, infinite for large ones: what is exp(1000)? Which number may "
+        "you subtract from a whole row of logits without changing its softmax?": lambda z: (
+            z - _naive_log_sum_exp(z)
+        ),
+        "NaN for large logits: exp(1000)/exp(1000) is inf/inf. Can you avoid the quotient, and "
+        "keep every exponent at or below 0?": lambda z: (
+            z.exp() / z.exp().sum(-1, keepdim=True)
+        ).log(),
+        "the softmax is stable, its logarithm is not: a probability that underflows to 0 has "
+        "the log −inf. Simplify log(exp(a)/s) on paper first": lambda z: F.softmax(z, -1).log(),
+        "these columns sum to 1 after exp, the rows do not: over which dimension do the "
+        "classes of one example run?": lambda z: F.log_softmax(z, 0),
+        "after exp, the whole matrix sums to 1: each row is a distribution of its own": lambda z: (
+            F.log_softmax(z.flatten(), 0).view_as(z)
+        ),
+        "the shift went into the sum of exponentials only: log Σ exp(z − m) is not "
+        "log Σ exp z. By how much do they differ?": lambda z: z - _naive_log_sum_exp(z - _max(z)),
+        "the shift is taken off the logits but not off what stands in the exponentials: both "
+        "must use the same shifted logits": lambda z: (z - _max(z)) - _naive_log_sum_exp(z),
+        "the shift is counted twice: if the logits are shifted already, the normalizer must "
+        "not get the maximum back": lambda z: (z - _max(z)) - _log_sum_exp(z),
+        "off by ln K in each row: the normalizer adds the exponentials up, it does not average "
+        "them": lambda z: _shifted_by(_max(z), z) + math.log(z.shape[-1]),
+        "one shift for the whole matrix: a row that lies far below the largest entry "
+        "underflows to Σ exp = 0. Which maximum does each row need?": lambda z: _shifted_by(
+            z.max(), z
+        ),
+        "each column got its own shift: entries of one row must all move by the same number, "
+        "or their differences change": lambda z: _shifted_by(z.amax(0, keepdim=True), z),
+        "the smallest logit as a shift leaves the largest exponent positive: it still "
+        "overflows. Which entry should become 0?": lambda z: _shifted_by(
+            z.amin(-1, keepdim=True), z
+        ),
+        "these are probabilities; their logarithm is asked for": lambda z: F.softmax(z, -1),
+        "log-probabilities are at most 0; yours are the losses −log p": lambda z: (
+            -F.log_softmax(z, -1)
+        ),
+        "the logarithm of a quotient is a difference: "
+        "look at the sign before the normalizer": lambda z: (
+            (z - _max(z)) + _naive_log_sum_exp(z - _max(z))
+        ),
+        "the normalizer is the logarithm of the sum of exponentials; "
+        "yours is the sum itself": lambda z: (
+            (z - _max(z)) - (z - _max(z)).exp().sum(-1, keepdim=True)
+        ),
+        "shifting is only the first half: exp of your result does not sum to 1 yet": lambda z: (
+            z - _max(z)
+        ),
+    },
+)
+
+
+CROSS_ENTROPY_GRAD = Exercise(
+    name="cross_entropy_grad",
+    reference=cross_entropy_grad,
+    draw=_draw_batch,
+    edges=(
+        (_double([0, 0]), torch.tensor([0])),
+        (_double([1, 2, 3]), torch.tensor([2])),
+        (_double([0, 1], [2, 5]), torch.tensor([1, 0])),
+        (_double([1000, 0], [-1000, 0]), torch.tensor([1, 1])),
+        (_double([1, 2, 3, 4], [0, 0, 0, 0]), torch.tensor([3, 3])),
+    ),
+    mistakes={
+        "each row is right, the size is not: the loss is a mean over the batch, so what does "
+        "the chain rule do to the gradient of each row?": lambda z, y: (
+            F.softmax(z, -1) - _one_hot(z, y)
+        ),
+        "the sign is turned: a step against the gradient must raise the true class's logit, so "
+        "what sign has the true class's entry?": lambda z, y: -cross_entropy_grad(z, y),
+        "two things: the sign (which way must the true class's logit go to lower the loss?) "
+        "and the size (the loss is a mean over the batch)": lambda z, y: (
+            _one_hot(z, y) - F.softmax(z, -1)
+        ),
+        "divided by the number of classes: over what does the mean of the loss run?": lambda z, y: (
+            (F.softmax(z, -1) - _one_hot(z, y)) / z.shape[1]
+        ),
+        "divided by the number of all entries: the loss has one term per row, "
+        "not per entry": lambda z, y: cross_entropy_grad(z, y) / z.shape[1],
+        "the targets play no part in your result: "
+        "what does the term −z_y of the loss add?": lambda z, y: F.softmax(z, -1) / len(z),
+        "only the term −z_y of the loss is there: "
+        "what is the derivative of log Σ exp(z)?": lambda z, y: -_one_hot(z, y) / len(z),
+        "the probabilities of each row must sum to 1: "
+        "over which dimension is your softmax?": lambda z, y: (
+            (F.softmax(z, 0) - _one_hot(z, y)) / len(z)
+        ),
+        "p(1 − p) is the derivative of a single sigmoid: here the loss is −log p_y, and every "
+        "logit of the row enters it": lambda z, y: (
+            F.softmax(z, -1) * (1 - F.softmax(z, -1)) / len(z)
+        ),
+        "only the true class gets a gradient: the other logits are in the normalizer, do they "
+        "not change the loss?": lambda z, y: cross_entropy_grad(z, y) * _one_hot(z, y),
+        "1 is subtracted in every column: only one class per row is the true one": lambda z, y: (
+            (F.softmax(z, -1) - 1) / len(z)
+        ),
+        "this is the gradient with respect to the probabilities: one more link of the chain "
+        "leads to the logits": lambda z, y: -_one_hot(z, y) / F.softmax(z, -1) / len(z),
+        "this is the gradient of −p_y: it vanishes where the model is confidently wrong. The "
+        "logarithm is missing": lambda z, y: (
+            cross_entropy_grad(z, y) * F.softmax(z, -1).gather(1, y[:, None])
+        ),
+        "the logits stand where probabilities should: what is the derivative of log Σ exp(z)?"
+        " Each row of the result sums to 0": lambda z, y: (z - _one_hot(z, y)) / len(z),
+        "NaN for large logits: the exponentials overflow before they are divided": lambda z, y: (
+            (z.exp() / z.exp().sum(-1, keepdim=True) - _one_hot(z, y)) / len(z)
+        ),
+        "1 is subtracted at the predicted class: "
+        "the gradient has to know the true one": lambda z, y: cross_entropy_grad(z, z.argmax(-1)),
+    },
+)
+
+
+def _pairwise(logits: Tensor, i: int) -> Tensor:
+    return torch.sigmoid(logits[i] - _others(logits, i))
+
+
+LSE_IDENTITY = Exercise(
+    name="lse_identity",
+    reference=class_probability,
+    draw=_draw_class,
+    edges=(
+        (_double([0, 0])[0], 0),
+        (_double([1, 3])[0], 1),
+        (_double([0, 0, 0])[0], 1),
+        (_double([1, 2, 3])[0], 0),
+        (_double([1000, 1000, 0])[0], 0),
+        (_double([-1000, -1001, -1002])[0], 1),
+        (_double([2, -1, 0, 1])[0], 3),
+    ),
+    mistakes={
+        "an average of two-class probabilities: right for K = 2, but do its values for all i "
+        "sum to 1 when K = 3 and all logits are equal?": lambda z, i: _pairwise(z, i).mean(),
+        "a product of two-class probabilities treats the duels as independent: three equal "
+        "logits would give 1/4 each": lambda z, i: _pairwise(z, i).prod(),
+        "a sum of two-class probabilities can exceed 1: the rivals must be joined into one "
+        "before the sigmoid": lambda z, i: _pairwise(z, i).sum(),
+        "class i competes against itself: divide numerator and denominator of the softmax by "
+        "exp(z_i) and see which terms remain in the sum": lambda z, i: torch.sigmoid(
+            z[i] - torch.logsumexp(z, 0)
+        ),
+        "the average rival is too weak an opponent: "
+        "K − 1 rivals add their exponentials": lambda z, i: torch.sigmoid(
+            z[i] - _others(z, i).mean()
+        ),
+        "the strongest rival alone: close when it stands far out, but two equal rivals count "
+        "twice": lambda z, i: torch.sigmoid(z[i] - _others(z, i).max()),
+        "the rivals' logits are added: it is their exponentials that add up": lambda z, i: (
+            torch.sigmoid(z[i] - _others(z, i).sum())
+        ),
+        "only z_i enters: shift all logits by 1 and the probability must stay, "
+        "does yours?": lambda z, i: torch.sigmoid(z[i]),
+        "this is the probability of all the other classes together: which way round is the "
+        "difference?": lambda z, i: torch.sigmoid(torch.logsumexp(_others(z, i), 0) - z[i]),
+        "this is a logit: one function is missing to make it a probability": lambda z, i: (
+            z[i] - torch.logsumexp(_others(z, i), 0)
+        ),
+        "the exponentials overflow or vanish for large logits: shift the rivals by their "
+        "maximum inside the log, and give it back outside": lambda z, i: torch.sigmoid(
+            z[i] - _others(z, i).exp().sum().log()
+        ),
+        "the quotient of exponentials becomes inf/inf or 0/0 for large logits: a difference "
+        "inside a sigmoid does not": lambda z, i: z[i].exp() / z.exp().sum(),
+        "off by ln(K − 1) inside the sigmoid: the rivals' exponentials are added, "
+        "not averaged": lambda z, i: torch.sigmoid(
+            z[i] - torch.logsumexp(_others(z, i), 0) + math.log(len(z) - 1)
+        ),
+    },
+)
+
+EXERCISES = (LOG_SOFTMAX, CROSS_ENTROPY_GRAD, LSE_IDENTITY)

@@ -1,0 +1,267 @@
+"""claim, compare and check: what they print, what they return, what they refuse."""
+
+import json
+import math
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from nbclient import NotebookClient
+
+from l2g.evidence import CLAIM_MIMETYPE, ClaimError, Comparison, check, claim, compare
+
+# --- claim
+
+
+@pytest.mark.parametrize("holds", [True, np.bool_(True), torch.tensor(True), np.float64(1) > 0])
+def test_a_claim_that_holds_is_printed_with_its_value(holds, capsys):
+    claim("the loss falls", holds, 2.302585)
+    assert capsys.readouterr().out == "✓ the loss falls  (2.303)\n"
+
+
+@pytest.mark.parametrize("holds", [False, np.bool_(False), torch.tensor(False)])
+def test_a_false_claim_raises_and_shows_nothing(holds, capsys):
+    with pytest.raises(ClaimError, match=r"the loss falls  \(before = 1.5, after = 2\)") as caught:
+        claim("the loss falls", holds, {"before": 1.5, "after": 2})
+    assert isinstance(caught.value, AssertionError)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        (44548, "  (44548)"),
+        ("at most 3", "  (at most 3)"),
+        (1 / 3, "  (0.3333)"),
+        (1.23456e-7, "  (1.235e-07)"),
+        (torch.tensor(0.25), "  (0.25)"),
+        (torch.tensor([2.5], requires_grad=True), "  (2.5)"),
+        (np.float32(0.1), "  (0.1)"),
+        (np.array(7), "  (7)"),
+        (math.nan, "  (nan)"),
+        ({"a": np.float64(1) / 3, "b": torch.tensor(2)}, "  (a = 0.3333, b = 2)"),
+    ],
+)
+def test_values_are_shown_with_four_digits(value, shown, capsys):
+    claim("so it is", True, value)
+    assert capsys.readouterr().out == f"✓ so it is{shown}\n"
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        1,
+        1.0,
+        math.nan,
+        None,
+        "yes",
+        torch.tensor([True]),
+        torch.tensor([True, False]),
+        torch.tensor(1),
+        np.array([True, True]),
+        np.array([1.0, 2.0]) > 0,
+        torch.tensor(float("nan")),
+    ],
+)
+def test_only_one_bool_counts_as_holds(holds):
+    with pytest.raises(TypeError, match="holds must be one bool"):
+        claim("it is so", holds)
+
+
+@pytest.mark.parametrize("value", [[1, 2], torch.zeros(2), np.zeros((2, 2)), 1j, {"a": [1]}])
+def test_values_that_are_no_scalars_are_refused(value):
+    with pytest.raises(TypeError, match="value must be a"):
+        claim("it is so", True, value)
+
+
+def test_the_sentence_must_say_something():
+    with pytest.raises(ValueError, match="got an empty string"):
+        claim("  ", True)
+    with pytest.raises(TypeError, match="sentence must be a string, got bool"):
+        claim(True, "the loss falls")
+
+
+def test_plain_python_needs_neither_ipython_nor_scipy():
+    code = (
+        "import sys; from l2g.evidence import claim, compare; claim('x', True);"
+        "print({'IPython', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["✓ x", "set()"]
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    """A real kernel runs a claim that holds, one that does not, and a crashing exercise."""
+    cells = [
+        "import math, torch\nfrom l2g.evidence import claim, check",
+        "claim('a < b & c', True, {'loss': torch.tensor(0.12345), 'p': math.inf})",
+        "claim('never', False)",
+        "def answer(logits):\n    shifted = logits\n    return shifted[9]\n"
+        "check('log_softmax', answer)",
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, timeout=60, allow_errors=True).execute()
+    nbformat.validate(notebook)
+    json.dumps(notebook, allow_nan=False)
+    return notebook
+
+
+def test_a_notebook_shows_a_claim_in_three_forms(notebook):
+    (output,) = notebook.cells[1].outputs
+    assert output.data["text/plain"] == "✓ a < b & c  (loss = 0.1235, p = inf)"
+    record = output.data[CLAIM_MIMETYPE]
+    assert record["sentence"] == "a < b & c"
+    assert record["holds"] is True
+    assert record["value"] == {"loss": pytest.approx(0.12345), "p": "inf"}
+    page = output.data["text/html"]
+    assert page.startswith('<div class="l2g-claim" ')
+    assert "✓ a &lt; b &amp; c" in page
+    assert "(loss = 0.1235, p = inf)" in page
+    assert "color:" not in page.replace("border-left", "")  # inherited: legible on any background
+
+
+def test_a_false_claim_stops_a_notebook_and_shows_nothing(notebook):
+    (output,) = notebook.cells[2].outputs
+    assert output.output_type == "error"
+    assert output.ename == "ClaimError"
+
+
+def test_check_names_the_line_of_a_cell_that_failed(notebook):
+    text = notebook.cells[3].outputs[0].text
+    assert "✗ log_softmax: your code raised IndexError" in text
+    assert "line 3: return shifted[9]" in text
+
+
+# --- compare
+
+
+def normal(n, seed, scale=1.0, shift=0.0):
+    return np.random.default_rng(seed).normal(shift, scale, n)
+
+
+def test_the_difference_is_paired():
+    """Runs differ by far more than the methods do; pairing by run sees through it."""
+    b = normal(8, 0, scale=100)
+    a = b + 1 + normal(8, 1, scale=0.1)
+    result = compare(a, b)
+    assert result.difference == pytest.approx((a - b).mean())
+    assert 0.8 < result.low < result.difference < result.high < 1.2
+    assert (result.verdict, result.pairs, result.confidence) == ("better", 8, 0.95)
+    shuffled = compare(a, b[::-1])
+    assert shuffled.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("shift", "higher_is_better", "verdict"),
+    [
+        (5, True, "better"),
+        (5, False, "worse"),
+        (-5, True, "worse"),
+        (-5, False, "better"),
+        (0, True, "inconclusive"),
+        (0, False, "inconclusive"),
+    ],
+)
+def test_verdicts(shift, higher_is_better, verdict):
+    noise = normal(6, 3)
+    noise -= noise.mean()
+    result = compare(shift + noise, np.zeros(6), higher_is_better=higher_is_better)
+    assert result.verdict == verdict
+
+
+def test_swapping_a_and_b_mirrors_the_interval():
+    a, b = normal(7, 0), normal(7, 1)
+    there, back = compare(a, b), compare(b, a)
+    assert back.difference == pytest.approx(-there.difference)
+    assert (back.low, back.high) == pytest.approx((-there.high, -there.low))
+
+
+def test_equal_runs_are_inconclusive():
+    result = compare([0.9, 0.8, 0.7, 0.9, 0.8], [0.9, 0.8, 0.7, 0.9, 0.8])
+    assert (result.difference, result.low, result.high) == (0, 0, 0)
+    assert result.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "verdict"), [(3, "inconclusive"), (4, "inconclusive"), (5, "better")]
+)
+def test_fewer_than_five_pairs_give_an_interval_but_no_verdict(pairs, verdict):
+    result = compare([1.0, 1.1, 1.2, 1.3, 1.4][:pairs], [0.0] * pairs)
+    assert result.low > 0
+    assert result.verdict == verdict
+    assert ("too few for a verdict" in str(result)) == (pairs < 5)
+
+
+def test_the_seed_fixes_the_interval_and_the_global_generators_stay_untouched():
+    a, b = normal(12, 0), normal(12, 1)
+    state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    assert compare(a, b) == compare(a, b)
+    assert compare(a, b, seed=1).low != compare(a, b).low
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+def test_lists_arrays_and_tensors_give_the_same():
+    a, b = [1.0, 2.0, 4.0], [0.5, 2.5, 3.0]
+    assert compare(a, b) == compare(np.array(a), torch.tensor(b))
+    assert compare([torch.tensor(x) for x in a], torch.tensor(b, requires_grad=True)) == compare(
+        a, b
+    )
+
+
+def test_higher_confidence_widens_the_interval():
+    a, b = normal(10, 0), normal(10, 1)
+    widths = [(r := compare(a, b, confidence=c)).high - r.low for c in (0.5, 0.8, 0.95, 0.99)]
+    assert widths == sorted(set(widths))
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(3, 0.70, 0.80), (5, 0.90, 0.935), (10, 0.93, 0.965)]
+)
+def test_coverage_is_what_the_docstring_says(n, low, high):
+    rng = np.random.default_rng(0)
+    intervals = [compare(rng.normal(size=n), np.zeros(n), resamples=2000) for _ in range(2000)]
+    coverage = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
+    assert low < coverage < high
+
+
+def test_a_comparison_reads_as_one_line():
+    line = str(Comparison(0.01234, -0.001, 0.0257, "inconclusive", 5, 0.95))
+    assert line == "a − b = +0.01234 [-0.001, +0.0257] (95 % interval, 5 pairs): inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "options", "error", "message"),
+    [
+        ([1.0], [2.0], {}, ValueError, "a single run is an anecdote"),
+        ([1, 2], [3, 4], {}, ValueError, "at least 3 paired runs, got 2"),
+        ([1, 2, 3], [1, 2], {}, ValueError, "got 3 and 2 values"),
+        ([1, 2, math.nan], [1, 2, 3], {}, ValueError, "a must be finite"),
+        ([1, 2, 3], [1, 2, math.inf], {}, ValueError, "b must be finite"),
+        (["x", "y", "z"], [1, 2, 3], {}, TypeError, "a must be a flat sequence of numbers"),
+        (1.0, 2.0, {}, TypeError, r"one per run, got float of shape \(\)"),
+        (np.zeros((3, 2)), np.zeros((3, 2)), {}, TypeError, r"got ndarray of shape \(3, 2\)"),
+        ([1, 2, 3], {"loss": 1}, {}, TypeError, "b must be a flat sequence.* got dict"),
+        ([1, 2, 3], [1, 2, 3], {"confidence": 95}, ValueError, "confidence must lie .* got 95"),
+        ([1, 2, 3], [1, 2, 3], {"resamples": 0}, ValueError, "resamples must be at least 1"),
+    ],
+)
+def test_bad_comparisons_are_refused(a, b, options, error, message):
+    with pytest.raises(error, match=message):
+        compare(a, b, **options)
+
+
+# --- check (its verdicts on answers are in test_exercises.py)
+
+
+def test_check_says_which_exercises_there_are():
+    with pytest.raises(ValueError, match="no exercise 'log_sofmax'; did you mean log_softmax"):
+        check("log_sofmax", None)
+    with pytest.raises(ValueError, match=r"known are .*cross_entropy_grad"):
+        check("xyz", None)
