@@ -1,0 +1,100 @@
+"""Explorables: small interactive pages that run in the reader's browser and need no kernel.
+
+Each one is a single HTML fragment, ``explorables/NAME.html``. It opens with a comment that holds
+JSON: ``about``, one sentence for readers without a browser, and ``state``, every field that can be
+set, with its default ``value`` and its limits. In the rest, ``__ID__`` stands for the root's id,
+``__ABOUT__`` for that sentence and ``__STATE__`` for the fields. Adding an explorable is adding
+such a file; this module does not change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+from importlib import resources
+from typing import Any
+
+Field = dict[str, Any]
+
+
+class Explorable:
+    """An interactive figure; end a notebook cell with it to show it.
+
+    Args:
+        name: which one, for example ``"softmax_lab"``.
+        **state: where it starts, for example ``logits=[2.0, -1.0], target=0``. Tensors and arrays
+            are welcome, so a model's own logits can be looked at. What is left out keeps its
+            default.
+
+    Raises:
+        ValueError: ``name`` is unknown, or a value lies outside its limits.
+        TypeError: a field is unknown, or a value has the wrong type.
+    """
+
+    def __init__(self, name: str, /, **state: Any) -> None:
+        header, self._body = _read(name)
+        self.name = name
+        self.about: str = header["about"]
+        fields: dict[str, Field] = header["state"]
+        for key in state:
+            if key not in fields:
+                known = ", ".join(sorted(fields))
+                raise TypeError(f"{name} has no state {key!r}; it has {known}")
+        self.state: dict[str, Any] = {}
+        for key, field in fields.items():
+            if "indexes" in field:
+                field |= {"min": 0, "max": len(self.state[field["indexes"]]) - 1}
+            field["value"] = self.state[key] = _checked(key, state.get(key, field["value"]), field)
+        self._fields = fields
+
+    def _repr_html_(self) -> str:
+        """The fragment with its state inside; equal states give equal bytes."""
+        # A literal "</script>" in a value would close the script, so "<" is never written.
+        state = json.dumps(self._fields, sort_keys=True).replace("<", r"\u003c")
+        digest = hashlib.sha256((self._body + state).encode()).hexdigest()[:12]
+        root = f"l2g-{self.name.replace('_', '-')}-{digest}"
+        page = self._body.replace("__ABOUT__", html.escape(self.about)).replace("__ID__", root)
+        return page.replace("__STATE__", state)
+
+    def __repr__(self) -> str:
+        return (
+            f"Explorable({self.name!r}): {self.about} To see it, end a cell with it in JupyterLab "
+            "or Colab, or open the chapter on the course's site."
+        )
+
+
+def _read(name: str) -> tuple[dict[str, Any], str]:
+    folder = resources.files("l2g") / "explorables"
+    files = {entry.name.removesuffix(".html"): entry for entry in folder.iterdir()}
+    if name not in files:
+        raise ValueError(f"name must be one of {', '.join(sorted(files))}; got {name!r}")
+    header, _, body = files[name].read_text(encoding="utf-8").partition("-->")
+    return json.loads(header.removeprefix("<!--")), body.lstrip()
+
+
+def _checked(key: str, value: Any, field: Field) -> Any:
+    """``value`` as a plain Python object of the default's type, or an error that names ``key``."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    default = field["value"]
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise TypeError(f"{key} must be True or False, got {value!r}")
+        return value
+    if not isinstance(default, list):
+        return _number(key, value, field, type(default))
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{key} must be a sequence of numbers, got {value!r}")
+    shortest, longest = field["length"]
+    if not shortest <= len(value) <= longest:
+        raise ValueError(f"{key} must hold {shortest} to {longest} numbers, got {len(value)}")
+    return [_number(f"{key}[{i}]", item, field, float) for i, item in enumerate(value)]
+
+
+def _number(label: str, value: Any, field: Field, kind: type) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+        wanted = "a whole number" if kind is int else "a number"
+        raise TypeError(f"{label} must be {wanted}, got {value!r}")
+    if not field["min"] <= value <= field["max"]:  # NaN ends here, too
+        raise ValueError(f"{label} must lie in [{field['min']}, {field['max']}], got {value!r}")
+    return kind(value)
