@@ -279,7 +279,7 @@ def _download(name: str, torchvision_class: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _write_atomically(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _write_atomically(path: Path, arrays: dict[str, Any]) -> None:
     """Write beside and rename: a killed process leaves the old file or none, never half of one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

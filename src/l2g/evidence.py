@@ -1,6 +1,7 @@
 """Evidence: sentences that a run must bear out, comparisons over runs, checked exercises."""
 
 import html
+import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CLAIM_MIMETYPE = "application/vnd.l2g.claim+json"
 # Colours and font are inherited, so that the box is legible on light and dark pages alike.
 CLAIM_STYLE = "border-left:3px solid #2e9e6b;padding:.2em .8em;margin:.4em 0"
 FEWEST_PAIRS = 3
@@ -25,8 +25,8 @@ class ClaimError(AssertionError):
 def claim(sentence: str, holds: Any, value: Any = None) -> None:
     """State a sentence that this run has shown; raise when it has not.
 
-    A claim that holds is printed with its measured value; in a notebook it is displayed, with a
-    record under `application/vnd.l2g.claim+json` from which the book collects its ledger.
+    A claim that holds is printed with its measured value; in a notebook it is displayed, and
+    carries the record from which the book collects its ledger (`data-claim`, as JSON).
 
     Args:
         sentence: what is claimed, as a plain sentence.
@@ -95,13 +95,12 @@ def _display(sentence: str, record: Any, shown: str) -> None:
     from IPython.display import display
 
     value = f' <span style="opacity:.8">({html.escape(shown)})</span>' if shown else ""
-    bundle = {
-        "text/plain": text,
-        "text/html": f'<div class="l2g-claim" style="{CLAIM_STYLE}">'
-        f"✓ {html.escape(sentence)}{value}</div>",
-        CLAIM_MIMETYPE: {"sentence": sentence, "holds": True, "value": record},
-    }
-    display(bundle, raw=True)
+    data = html.escape(json.dumps({"sentence": sentence, "value": record}, ensure_ascii=False))
+    box = (
+        f'<div class="l2g-claim" data-claim="{data}" style="{CLAIM_STYLE}">'
+        f"✓ {html.escape(sentence)}{value}</div>"
+    )
+    display({"text/plain": text, "text/html": box}, raw=True)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MUTED = "#6B7280"
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "figure.figsize": (6.4, 3.4),
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
