@@ -1,0 +1,138 @@
+"""Pages that are computed: map of the course, ledger of claims, environment of this build."""
+
+import html
+import json
+import os
+import platform
+import re
+from importlib.metadata import version
+from typing import Any
+
+import yaml
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+from .project import ROOT
+
+CLAIM = re.compile(r'class="l2g-claim" data-claim="([^"]*)"')
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "jupyter-book")
+COMPUTED = {"index", "ledger", "environment"}
+
+
+def course() -> list[dict[str, Any]]:
+    return yaml.safe_load((ROOT / "book/course.yml").read_text(encoding="utf-8"))
+
+
+class CourseMap(SphinxDirective):
+    """All chapters by part; those without a source are marked as planned."""
+
+    def run(self) -> list[nodes.Node]:
+        return [node for part in course() for node in self.part(part)]
+
+    def part(self, part: dict[str, Any]) -> list[nodes.Node]:
+        cards = nodes.bullet_list(classes=["l2g-map"])
+        cards += [self.card(chapter) for chapter in part["chapters"]]
+        return [nodes.paragraph("", part["part"], classes=["l2g-part"]), cards]
+
+    def card(self, chapter: dict[str, str]) -> nodes.list_item:
+        name, number = chapter["name"], int(chapter["name"][:2])
+        published = name in self.env.found_docs
+        title: nodes.Node = nodes.strong("", chapter["title"])
+        if published:
+            title = nodes.reference("", "", title, refuri=f"{name}.html", internal=True)
+        line = nodes.paragraph("", "", nodes.inline("", f"{number}", classes=["number"]), title)
+        if not published:
+            line += nodes.inline("", "planned", classes=["planned"])
+        card = nodes.list_item("", line, nodes.paragraph("", chapter["question"]))
+        card["classes"] = ["published" if published else "planned-chapter"]
+        return card
+
+
+def collect_claims(app: Sphinx, doctree: nodes.document) -> None:
+    """Read the claims off the executed cells; they stay with the page's metadata."""
+    found = [match for raw in doctree.findall(nodes.raw) for match in CLAIM.findall(raw.astext())]
+    app.env.metadata[app.env.docname]["claims"] = [json.loads(html.unescape(m)) for m in found]
+
+
+class ledger_node(nodes.General, nodes.Element):
+    """Stands for the ledger until all chapters have been executed."""
+
+
+class Ledger(SphinxDirective):
+    def run(self) -> list[nodes.Node]:
+        return [ledger_node()]
+
+
+def fill_ledger(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for node in doctree.findall(ledger_node):
+        parts: list[nodes.Node] = []
+        for chapter in (c for part in course() for c in part["chapters"]):
+            if chapter["name"] in app.env.found_docs:
+                parts += chapter_ledger(app, chapter)
+        node.replace_self(parts)
+
+
+def chapter_ledger(app: Sphinx, chapter: dict[str, str]) -> list[nodes.Node]:
+    name = chapter["name"]
+    claims = app.env.metadata[name]["claims"]
+    if not claims:
+        raise ExtensionError(f"{name} makes no claim: an empirical sentence must be one")
+    link = nodes.reference("", chapter["title"], refuri=f"{name}.html", internal=True)
+    heading = nodes.paragraph("", f"{int(name[:2])} · ", link, classes=["l2g-part"])
+    rows = [(claim["sentence"], measured(claim["value"])) for claim in claims]
+    return [heading, table(("Claim", "Measured in this build"), rows)]
+
+
+def measured(value: Any) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {measured(v)}" for key, v in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class Environment(SphinxDirective):
+    """Versions and hardware of this build."""
+
+    def run(self) -> list[nodes.Node]:
+        import torch
+
+        rows = [
+            ("Python", platform.python_version()),
+            *((name, version(name)) for name in PACKAGES),
+            ("Processor", f"{platform.machine()}, {os.cpu_count()} cores"),
+            ("Threads of torch", str(torch.get_num_threads())),
+            ("Accelerator", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
+        ]
+        return [table(("What", "In this build"), rows)]
+
+
+def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> nodes.table:
+    group = nodes.tgroup("", *[nodes.colspec(colwidth=w) for w in (70, 30)], cols=2)
+    group += nodes.thead("", row(head))
+    group += nodes.tbody("", *[row(cells) for cells in rows])
+    return nodes.table("", group)
+
+
+def row(cells: tuple[str, str]) -> nodes.row:
+    return nodes.row("", *[nodes.entry("", nodes.paragraph("", cell)) for cell in cells])
+
+
+def refresh_computed(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Whenever a chapter is read again, the pages computed from all chapters are too."""
+    return sorted(COMPUTED & env.found_docs) if added | changed | removed else []
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("course-map", CourseMap)
+    app.add_directive("ledger", Ledger)
+    app.add_directive("build-environment", Environment)
+    app.add_node(ledger_node)
+    app.connect("doctree-read", collect_claims)
+    app.connect("doctree-resolved", fill_ledger)
+    app.connect("env-get-outdated", refresh_computed)

@@ -1,0 +1,43 @@
+"""Where things are: the repository on disk, on GitHub, on the site and in Colab."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def repository_url(root: Path = ROOT) -> str:
+    """Returns the address in pyproject.toml's [project.urls], without a slash at its end.
+
+    Raises:
+        ValueError: the address is not of the form https://github.com/OWNER/REPO.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    url = str(project["urls"]["Repository"]).removesuffix("/")
+    if not url.startswith("https://github.com/") or url.count("/") != 4:
+        raise ValueError(
+            f"pyproject.toml: Repository must be https://github.com/OWNER/REPO, got {url!r}"
+        )
+    return url
+
+
+def repository_slug(root: Path = ROOT) -> str:
+    """Returns "OWNER/REPO"."""
+    return repository_url(root).removeprefix("https://github.com/")
+
+
+def site_url(root: Path = ROOT) -> str:
+    """Returns the address of the site on GitHub Pages, with a slash at its end."""
+    owner, repo = repository_slug(root).split("/")
+    return f"https://{owner}.github.io/{repo}/"
+
+
+def colab_url(name: str, root: Path = ROOT) -> str:
+    """Returns the address that opens chapters/{name}.ipynb in Colab."""
+    slug = repository_slug(root)
+    return f"https://colab.research.google.com/github/{slug}/blob/main/chapters/{name}.ipynb"
+
+
+def chapter_sources(root: Path = ROOT) -> list[Path]:
+    """Returns the chapters' sources, book/NN_name.md, in the order of their numbers."""
+    return sorted((root / "book").glob("[0-9][0-9]_*.md"))
