@@ -1,0 +1,61 @@
+# Every command of the project; `make` lists them. Each one prepares the environment that it needs
+# (setup_env.py), does only what has changed since, and can be interrupted and run again.
+
+# The interpreter for a new environment: the first that is recent and complete enough. When there
+# is none, setup_env.py says what is missing.
+NEWEST := 99
+.venv-colab: NEWEST := 13
+PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+    $$python -c 'import sys, ensurepip; sys.exit(not 11 <= sys.version_info[1] <= $(NEWEST))' \
+    2>/dev/null && echo $$python && break; done),python3)
+
+BIN := .venv/bin
+SITE := book/_build/html/index.html
+UNFINISHED := book/_build/.unfinished
+
+# One thread for each worker, as when the book is built: threads that compete for a core spin.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=600
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help book notebooks test test-colab check clean distclean .venv .venv-colab
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+book: notebooks ## execute the chapters that changed and build the site
+	@mkdir -p book/_build
+# After a build that failed or was interrupted, Sphinx reads every page again (--all): otherwise
+# it would not repeat its warnings, nor finish the pages that it had left. Executed cells are kept.
+	@all=$$(test ! -e $(UNFINISHED) || echo --all); touch $(UNFINISHED); \
+	$(BIN)/jupyter-book build book -W -n --keep-going $$all
+	@rm $(UNFINISHED)
+	@echo "The site: $(CURDIR)/$(SITE)"
+
+notebooks: .venv ## generate chapters/*.ipynb from book/*.md
+	@$(BIN)/python book/_ext/l2g_book/notebooks.py
+
+test: check book ## run everything: style, types, units, notebooks, the site in a browser
+	$(PYTEST) tests chapters
+
+test-colab: .venv .venv-colab ## run the notebooks with the releases that Colab has
+	@.venv-colab/bin/python -Xfrozen_modules=off -m ipykernel install --sys-prefix --name colab >/dev/null
+	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake-kernel=colab chapters
+
+check: .venv ## check style, types and that the notebooks are current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python book/_ext/l2g_book/notebooks.py --check
+
+clean: ## remove what was built; the environments stay
+	rm -rf book/_build dist .pytest_cache .ruff_cache .mypy_cache
+
+distclean: clean ## remove the environments, too
+	rm -f .venv/.complete .venv-colab/.complete
+	rm -rf .venv .venv-colab
+
+.venv .venv-colab:
+	@command -v $(PYTHON) >/dev/null || \
+	{ echo "setup: no '$(PYTHON)' was found; install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) setup_env.py $@
