@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ import torch
 
 from l2g import explore
 from l2g.explore import Explorable
+
+FRAME = Path(explore.__file__).parent / "explorables" / "_frame.html"
+NAMES = sorted(file.stem for file in FRAME.parent.glob("[!_]*.html"))
 
 
 def root_id(html: str) -> str:
@@ -22,9 +27,10 @@ def embedded(html: str) -> dict:
     return {key: field["value"] for key, field in json.loads(state).items()}
 
 
-def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"softmax_lab.*'soft_max'"):
-        Explorable("soft_max")
+@pytest.mark.parametrize("name", ["soft_max", "_frame"])
+def test_unknown_name_lists_the_known_ones(name):
+    with pytest.raises(ValueError, match=f"name must be one of {', '.join(NAMES)}; got '{name}'"):
+        Explorable(name)
 
 
 def test_unknown_state_lists_the_known_keys():
@@ -59,6 +65,15 @@ def test_bad_values_are_named(state, error, message):
         Explorable("softmax_lab", **state)
 
 
+@pytest.mark.parametrize("n", [10, 12])
+def test_a_field_can_be_bounded_by_another(n):
+    assert Explorable("bias_variance", n=n, degree=n - 1).state["degree"] == n - 1
+    with pytest.raises(ValueError, match=f"^degree must be below n = {n}, got {n}$"):
+        Explorable("bias_variance", n=n, degree=n)
+    with pytest.raises(ValueError, match=r"^degree must lie in \[0, 12\], got 13$"):
+        Explorable("bias_variance", n=20, degree=13)
+
+
 def test_equal_states_give_equal_bytes_and_different_states_different_ids():
     plain = Explorable("softmax_lab", temperature=2)._repr_html_()
     assert plain == Explorable("softmax_lab", temperature=2.0)._repr_html_()
@@ -85,15 +100,17 @@ def test_logits_with_a_graph_are_read_without_touching_it():
     assert Explorable("softmax_lab", logits=logits).state["logits"] == [2.0, 4.0]
 
 
-def test_the_fragment_is_complete_and_self_contained():
-    html = Explorable("softmax_lab")._repr_html_()
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fragment_is_complete_and_self_contained(name):
+    html = Explorable(name)._repr_html_()
     assert not re.search(r"__[A-Z]+__", html)
     assert not re.search(r"https?:|//cdn|@import|\burl\(|\bfetch\(|\bsrc=|\bhref=", html)
     assert html.count("<script>") == html.count("</script>") == 1
 
 
-def test_text_fallback_says_what_it_is_and_how_to_see_it():
-    lab = Explorable("softmax_lab")
+@pytest.mark.parametrize("name", NAMES)
+def test_text_fallback_says_what_it_is_and_how_to_see_it(name):
+    lab = Explorable(name)
     assert lab.about in repr(lab)
     assert "JupyterLab or Colab" in repr(lab)
     assert lab.about in lab._repr_html_()
@@ -102,12 +119,14 @@ def test_text_fallback_says_what_it_is_and_how_to_see_it():
 
 def test_a_new_file_is_a_new_explorable_and_cannot_break_out_of_its_script(tmp_path, monkeypatch):
     header = {
+        "title": "Dial",
         "about": "a < b",
         "state": {"rate": {"value": 0.5, "min": 0, "max": 1, "unit": "</script><b>"}},
     }
     folder = tmp_path / "explorables"
     folder.mkdir()
-    body = '<p id="__ID__">__ABOUT__</p><script>const spec = __STATE__;</script>'
+    shutil.copy(FRAME, folder)
+    body = '<p>A dial</p>\n<script>\n  find("p");\n</script>'
     (folder / "dial.html").write_text(f"<!-- {json.dumps(header)} -->\n{body}", encoding="utf-8")
     monkeypatch.setattr(explore.resources, "files", lambda package: tmp_path)
 

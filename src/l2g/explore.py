@@ -1,10 +1,11 @@
 """Explorables: small interactive pages that run in the reader's browser and need no kernel.
 
-Each one is a single HTML fragment, ``explorables/NAME.html``. It opens with a comment that holds
-JSON: ``about``, one sentence for readers without a browser, and ``state``, every field that can be
-set, with its default ``value`` and its limits. In the rest, ``__ID__`` stands for the root's id,
-``__ABOUT__`` for that sentence and ``__STATE__`` for the fields. Adding an explorable is adding
-such a file; this module does not change.
+Each one is a single HTML file, ``explorables/NAME.html``. It opens with a comment that holds JSON:
+``title``; ``about``, one sentence for readers without a browser; and ``state``, every field that
+can be set, with its default ``value`` and its limits. Styles and markup follow, and then a script.
+What all of them share is in ``explorables/_frame.html``: it puts the markup in place of
+``__LAB__`` and the script in place of ``__SCRIPT__``, where ``root`` holds the drawn markup and
+``spec`` the state. Adding an explorable is adding such a file; this module does not change.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ class Explorable:
         for key, field in fields.items():
             if "indexes" in field:
                 field |= {"min": 0, "max": len(self.state[field["indexes"]]) - 1}
-            field["value"] = self.state[key] = _checked(key, state.get(key, field["value"]), field)
+            value = field["value"] = _checked(key, state.get(key, field["value"]), field)
+            if "below" in field and value >= (limit := self.state[field["below"]]):
+                raise ValueError(f"{key} must be below {field['below']} = {limit}, got {value!r}")
+            self.state[key] = value
         self._fields = fields
 
     def _repr_html_(self) -> str:
@@ -65,12 +69,17 @@ class Explorable:
 
 
 def _read(name: str) -> tuple[dict[str, Any], str]:
+    """The header of an explorable, and its markup and script inside the frame."""
     folder = resources.files("l2g") / "explorables"
     files = {entry.name.removesuffix(".html"): entry for entry in folder.iterdir()}
+    frame = files.pop("_frame").read_text(encoding="utf-8")
     if name not in files:
         raise ValueError(f"name must be one of {', '.join(sorted(files))}; got {name!r}")
-    header, _, body = files[name].read_text(encoding="utf-8").partition("-->")
-    return json.loads(header.removeprefix("<!--")), body.lstrip()
+    comment, _, body = files[name].read_text(encoding="utf-8").partition("-->")
+    header = json.loads(comment.removeprefix("<!--"))
+    lab, _, script = body.strip().removesuffix("</script>").partition("<script>")
+    page = frame.replace("__LAB__", lab.strip()).replace("__SCRIPT__", script.strip("\n"))
+    return header, page.replace("__TITLE__", html.escape(header["title"]))
 
 
 def _checked(key: str, value: Any, field: Field) -> Any:

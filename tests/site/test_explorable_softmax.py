@@ -4,29 +4,15 @@ import math
 
 import pytest
 import torch
+from explorable_page import LAB, PHONE, state_of
+from explorable_page import open_lab as open_any
 
 from l2g.explore import Explorable
 from l2g.losses import cross_entropy, softmax
 
-LAB = ".l2g-explorable"
-PHONE = (360, 740)
 
-
-def open_lab(page, tmp_path, *states, html="", body=""):
-    fragments = "".join(Explorable("softmax_lab", **state)._repr_html_() for state in states)
-    file = tmp_path / "page.html"
-    file.write_text(
-        f'<!doctype html><html lang="en" {html}><meta charset="utf-8"><title>Lab</title>'
-        '<meta name="viewport" content="width=device-width">'
-        f"<body {body}>{fragments}</body></html>",
-        encoding="utf-8",
-    )
-    page.goto(file.as_uri())
-    return page.locator(LAB).first
-
-
-def state_of(lab):
-    return lab.evaluate("lab => lab.l2g.get()")
+def open_lab(page, tmp_path, *states):
+    return open_any(page, tmp_path, "softmax_lab", *states)
 
 
 def shown(lab, column):
@@ -358,112 +344,3 @@ def test_labs_on_one_page_do_not_touch_each_other(page, tmp_path):
     assert [state_of(lab)["sigmoid"] for lab in labs] == [False, True, False]
     assert state_of(labs[0]) == Explorable("softmax_lab").state
     assert [lab.get_by_role("radio", checked=True).count() for lab in labs] == [1, 1, 1]
-
-
-@pytest.mark.parametrize("viewport", [PHONE, (700, 800), (1100, 800)])
-def test_nothing_sticks_out_and_everything_can_be_tapped(page, tmp_path, viewport):
-    lab = open_lab(page, tmp_path, {"sigmoid": True})
-    for preset in ("Saturate", "Confidently wrong"):
-        lab.get_by_role("button", name=preset).click()
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport[0]
-        outside = lab.evaluate(
-            """lab => {
-                const card = lab.shadowRoot.querySelector(".lab").getBoundingClientRect();
-                return [...lab.shadowRoot.querySelectorAll(".lab *")].filter(e => {
-                    const box = e.getBoundingClientRect();
-                    return box.width && (box.left < card.left || box.right > card.right);
-                }).map(e => e.outerHTML);
-            }"""
-        )
-        assert outside == []
-    sizes = lab.evaluate(
-        """lab => [...lab.shadowRoot.querySelectorAll("input, button")].map(e => {
-            const box = (e.closest("label") ?? e).getBoundingClientRect();
-            return Math.min(box.width, box.height);
-        })"""
-    )
-    assert min(sizes) >= 24
-
-
-COLOURS = """lab => {
-    const rgb = text => text.match(/[\\d.]+/g).map(Number);
-    const ground = element => {
-        for (let e = element; e; e = e.parentElement ?? e.getRootNode().host) {
-            const colour = rgb(getComputedStyle(e).backgroundColor);
-            if (colour.length === 3 || colour[3] === 1) return colour;
-        }
-    };
-    const card = lab.shadowRoot.querySelector(".lab");
-    const texts = [];
-    const walk = document.createTreeWalker(card, NodeFilter.SHOW_TEXT);
-    while (walk.nextNode()) {
-        const parent = walk.currentNode.parentElement;
-        if (!walk.currentNode.data.trim() || !parent.getClientRects().length) continue;
-        const style = getComputedStyle(parent);
-        texts.push([walk.currentNode.data, rgb(style.color), ground(parent)]);
-    }
-    const bars = [...card.querySelectorAll(".fill.p, .fill.g, .swatch:not(.reach)")].map(e =>
-        [e.className, rgb(getComputedStyle(e).backgroundColor), ground(e.parentElement)]);
-    return { card: ground(card), texts, bars };
-}"""
-
-
-def luminance(rgb):
-    channels = [c / 255 for c in rgb[:3]]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(one, other):
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize(
-    ("system", "html", "body", "is_dark"),
-    [
-        ("light", "", "", False),
-        ("dark", "", "", True),
-        ("light", 'data-theme="dark"', "", True),
-        ("dark", 'data-theme="light"', "", False),
-        ("light", "", 'data-jp-theme-light="false"', True),
-        ("dark", "", 'data-jp-theme-light="true"', False),
-        ("light", 'theme="dark"', "", True),
-        ("dark", 'theme="light"', "", False),
-    ],
-)
-def test_colours_follow_the_page_and_can_be_read(page, tmp_path, system, html, body, is_dark):
-    page.emulate_media(color_scheme=system)
-    lab = open_lab(page, tmp_path, {"sigmoid": True}, html=html, body=body)
-    lab.get_by_role("button", name="Saturate").click()  # shows ties and a disabled button
-    colours = lab.evaluate(COLOURS)
-    assert (luminance(colours["card"]) < 0.05) == is_dark
-    assert len(colours["texts"]) > 50
-    for text, ink, ground in colours["texts"]:
-        assert contrast(ink, ground) >= 4.5, text
-    for name, ink, ground in colours["bars"]:
-        assert contrast(ink, ground) >= 3, name
-
-
-def test_the_theme_can_be_switched_while_the_page_is_open(page, tmp_path):
-    lab = open_lab(page, tmp_path, {}, html='data-theme="light"')
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    assert luminance(lab.evaluate(COLOURS)["card"]) < 0.05
-
-
-def test_the_page_cannot_restyle_the_lab(page, tmp_path):
-    lab = open_lab(page, tmp_path, {})
-    before = lab.locator(".rows .plot").first.bounding_box()
-    page.add_style_tag(content=".row > * { padding: 12px } .mark, .plot { background: yellow }")
-    assert lab.locator(".rows .plot").first.bounding_box() == before
-
-
-def test_without_scripts_a_sentence_says_what_is_missing(browser, tmp_path):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    lab = open_lab(page, tmp_path, {})
-    text = lab.inner_text()
-    assert Explorable("softmax_lab").about in text
-    assert "JavaScript is switched off" in text
-    assert "Confidently wrong" not in text
-    context.close()
