@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import re
-from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -13,23 +12,28 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from .project import ROOT
+from .execution import versions
+from .project import ROOT, chapter_sources
+
+logger = logging.getLogger(__name__)
 
 CLAIM = re.compile(r'class="l2g-claim" data-claim="([^"]*)"')
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "jupyter-book")
+PLAN = ROOT / "book/course.yml"
 COMPUTED = {"index", "ledger", "environment"}
 
 
 def course() -> list[dict[str, Any]]:
-    return yaml.safe_load((ROOT / "book/course.yml").read_text(encoding="utf-8"))
+    return yaml.safe_load(PLAN.read_text(encoding="utf-8"))
 
 
 class CourseMap(SphinxDirective):
     """All chapters by part; those without a source are marked as planned."""
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(PLAN))
         return [node for part in course() for node in self.part(part)]
 
     def part(self, part: dict[str, Any]) -> list[nodes.Node]:
@@ -101,8 +105,7 @@ class Environment(SphinxDirective):
         import torch
 
         rows = [
-            ("Python", platform.python_version()),
-            *((name, version(name)) for name in PACKAGES),
+            *versions().items(),
             ("Processor", f"{platform.machine()}, {os.cpu_count()} cores"),
             ("Threads of torch", str(torch.get_num_threads())),
             ("Accelerator", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
@@ -128,6 +131,18 @@ def refresh_computed(
     return sorted(COMPUTED & env.found_docs) if added | changed | removed else []
 
 
+def warn_of_unlisted(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """A chapter that the plan or the table of contents forgets would vanish without a word."""
+    planned = {chapter["name"] for part in course() for chapter in part["chapters"]}
+    for path in chapter_sources():
+        for names, place in ((planned, "course.yml"), (env.found_docs, "_toc.yml")):
+            if path.stem not in names:
+                logger.warning(f"book/{path.name} is missing from book/{place}")
+    return []
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("course-map", CourseMap)
     app.add_directive("ledger", Ledger)
@@ -136,3 +151,4 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-read", collect_claims)
     app.connect("doctree-resolved", fill_ledger)
     app.connect("env-get-outdated", refresh_computed)
+    app.connect("env-get-outdated", warn_of_unlisted)
