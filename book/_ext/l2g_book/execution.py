@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from typing import Any
 
 from docutils import nodes
 from myst_nb.core.execute import ExecutionError
@@ -49,6 +50,14 @@ def fold_solutions(app: Sphinx, doctree: nodes.document) -> None:
             cell["prompt_show"], cell["prompt_hide"] = "Show the solution", "Hide the solution"
 
 
+def read_folds_aloud(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """MyST-NB labels every fold alike, which hides "Show the solution" from screen readers."""
+    if "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+
+
 def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
     """Say what is wrong with the book last, and not above Jupyter Book's own tracebacks."""
     if isinstance(error, ExecutionError):
@@ -60,4 +69,5 @@ def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     app.connect("config-inited", use_cache_of_this_code, priority=400)
     app.connect("doctree-read", fold_solutions)
+    app.connect("html-page-context", read_folds_aloud)
     app.connect("build-finished", end_with_the_cause, priority=900)
