@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,9 @@ from bs4 import BeautifulSoup
 ROOT = Path(__file__).resolve().parents[1]
 MAKE = shutil.which("make")
 pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REPOSITORY = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
 
 COPIED = ["Makefile", "pyproject.toml", "src", "book/_ext", "book/_static", "book/_vendor"]
 COPIED += ["book/_config.yml", "book/course.yml", "book/references.bib"]
@@ -273,7 +277,7 @@ def test_code_is_executed_in_its_chapter_only(book, site):
     book.edit(f"book/{LOOP}.md", "a kernel has", "each kernel has")
     status, _, executed = book.build()
     assert (status, executed) == (0, [LOOP])
-    claims = [("each kernel has one thread", "threads 1")]
+    claims = [("each kernel has one thread", "threads: 1")]
     assert book.ledger() == site.ledger() | {"5 · The training loop": claims}
     assert {row[0] for row in book.tables("environment")[1]} == {LOOP, ENTROPY}
 
@@ -419,9 +423,9 @@ def test_file_from_another_host_stops_the_build(book, setting, address):
 
 def test_ledger_holds_every_claim_of_every_chapter(site):
     assert site.ledger() == {
-        "5 · The training loop": [("a kernel has one thread", "threads 1")],
+        "5 · The training loop": [("a kernel has one thread", "threads: 1")],
         "6 · Cross-entropy": [
-            ("“chance” costs < 1 nat & more", "loss 0.4142, runs 3"),
+            ("“chance” costs < 1 nat & more", "loss: 0.4142, runs: 3"),
             ("a claim may stand alone", "—"),
         ],
     }
@@ -485,7 +489,7 @@ def test_figure_has_alternative_text_and_a_caption_without_a_number(site):
 
 def test_buttons_lead_to_the_generated_notebook(site):
     for name in (LOOP, ENTROPY):
-        place = f"learning-to-generalize/l2g/blob/main/chapters/{name}.ipynb"
+        place = f"{REPOSITORY}/blob/main/chapters/{name}.ipynb"
         assert site.colab(name) == [f"https://colab.research.google.com/github/{place}"]
         assert site.download(name) == (site.root / f"chapters/{name}.ipynb").read_bytes()
     for name in ("index", "notation", "ledger", "bibliography", "environment"):
@@ -493,14 +497,14 @@ def test_buttons_lead_to_the_generated_notebook(site):
 
 
 def test_every_link_follows_the_address_in_pyproject(book):
-    book.edit("pyproject.toml", "learning-to-generalize/l2g", "someone/course")
+    book.edit("pyproject.toml", REPOSITORY, "someone/course")
     status, _, _ = book.build()
     assert status == 0
     place = f"someone/course/blob/main/chapters/{ENTROPY}.ipynb"
     assert book.colab(ENTROPY) == [f"https://colab.research.google.com/github/{place}"]
     assert b"https://someone.github.io/course/" in book.download(ENTROPY)
     for page in (book.root / "book/_build/html").glob("*.html"):
-        assert "learning-to-generalize/l2g" not in page.read_text(encoding="utf-8")
+        assert REPOSITORY not in page.read_text(encoding="utf-8")
     assert book.page("notation").find("a", href="https://github.com/someone/course")
 
 

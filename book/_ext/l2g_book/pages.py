@@ -101,7 +101,7 @@ def measured(value: Any) -> str:
     if value is None:
         return "—"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {measured(v)}" for key, v in value.items())
+        return ", ".join(f"{key}: {measured(v)}" for key, v in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
