@@ -14,6 +14,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host can be reached
 ]
 ELSEWHERE = re.compile(r"^(https?|wss?)://(?!(localhost|127\.0\.0\.1)[:/])")
 
@@ -35,6 +36,26 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def watch():
+    """watch(page, problems) notes errors, warnings and requests to other hosts in ``problems``."""
+
+    def watch(page, problems):
+        def note(kind, text):
+            problems.append(f"{kind}: {text}")
+
+        def read(message):
+            if message.type in ("error", "warning"):
+                note(message.type, message.text)
+
+        page.on("console", read)
+        page.on("pageerror", lambda error: note("uncaught", error))
+        page.on("request", lambda r: ELSEWHERE.match(r.url) and note("another host", r.url))
+        return page
+
+    return watch
+
+
 @pytest.fixture
 def viewport():
     """Width and height in CSS pixels; override it with ``parametrize("viewport", ...)``."""
@@ -43,28 +64,17 @@ def viewport():
 
 @pytest.fixture
 def problems():
-    """Console errors, uncaught errors and requests to other hosts, as they happen."""
+    """Console errors and warnings, uncaught errors and requests to other hosts, as they happen."""
     return []
 
 
 @pytest.fixture
-def page(browser, viewport, problems):
+def page(browser, viewport, problems, watch):
     """An empty page. A test that uses it fails when anything is left in ``problems``."""
     width, height = viewport
     page = browser.new_page(
         viewport={"width": width, "height": height}, reduced_motion="reduce", has_touch=width < 600
     )
-
-    def refuse(route):
-        problems.append(f"request to another host: {route.request.url}")
-        route.abort()
-
-    page.route(ELSEWHERE, refuse)
-    page.on(
-        "console",
-        lambda message: problems.append(message.text) if message.type == "error" else None,
-    )
-    page.on("pageerror", lambda error: problems.append(f"uncaught: {error}"))
-    yield page
+    yield watch(page, problems)
     page.close()
-    assert not problems
+    assert problems == []

@@ -2,16 +2,28 @@
 
 import hashlib
 import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import Any
 
 from docutils import nodes
+from myst_nb.core.execute import ExecutionError
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.errors import ExtensionError
 
 from .project import ROOT
 
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "jupyter-book")
 
-def package_hash() -> str:
-    digest = hashlib.sha256()
+
+def versions() -> dict[str, str]:
+    return {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def code_hash() -> str:
+    digest = hashlib.sha256(repr(versions()).encode())
     sources = [p for p in (ROOT / "src").rglob("*") if p.suffix in {".py", ".html"}]
     for path in sorted([*sources, ROOT / "pyproject.toml"]):
         digest.update(str(path.relative_to(ROOT)).encode())
@@ -25,18 +37,37 @@ def package_hash() -> str:
 KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
-def use_cache_of_this_package(app: Sphinx, config: Config) -> None:
+def use_cache_of_this_code(app: Sphinx, config: Config) -> None:
     os.environ.update(KERNEL_ENVIRONMENT)
-    # A change under src/ must execute every chapter again.
-    config.nb_execution_cache_path = str(ROOT / "book/_build/.jupyter_cache" / package_hash())
+    # A change under src/ or a new release of PyTorch must execute every chapter again.
+    config.nb_execution_cache_path = str(ROOT / "book/_build/.jupyter_cache" / code_hash())
 
 
-def name_solutions(app: Sphinx, doctree: nodes.document) -> None:
+def fold_solutions(app: Sphinx, doctree: nodes.document) -> None:
     for cell in doctree.findall(nodes.container):
         if "tag_solution" in cell["classes"]:
+            cell.setdefault("hide_mode", "input")
             cell["prompt_show"], cell["prompt_hide"] = "Show the solution", "Hide the solution"
 
 
+def read_folds_aloud(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """MyST-NB labels every fold alike, which hides "Show the solution" from screen readers."""
+    if "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+
+
+def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
+    """Say what is wrong with the book last, and not above Jupyter Book's own tracebacks."""
+    if isinstance(error, ExecutionError):
+        sys.exit(f"{error}: {error.__cause__}")
+    if isinstance(error, ExtensionError) and not error.orig_exc:
+        sys.exit(str(error))
+
+
 def setup(app: Sphinx) -> None:
-    app.connect("config-inited", use_cache_of_this_package, priority=400)
-    app.connect("doctree-read", name_solutions)
+    app.connect("config-inited", use_cache_of_this_code, priority=400)
+    app.connect("doctree-read", fold_solutions)
+    app.connect("html-page-context", read_folds_aloud)
+    app.connect("build-finished", end_with_the_cause, priority=900)

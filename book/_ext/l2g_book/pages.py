@@ -5,31 +5,36 @@ import json
 import os
 import platform
 import re
-from importlib.metadata import version
 from typing import Any
 
 import yaml
 from docutils import nodes
+from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from .project import ROOT
+from .execution import versions
+from .project import ROOT, chapter_sources
+
+logger = logging.getLogger(__name__)
 
 CLAIM = re.compile(r'class="l2g-claim" data-claim="([^"]*)"')
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "jupyter-book")
+PLAN = ROOT / "book/course.yml"
 COMPUTED = {"index", "ledger", "environment"}
 
 
 def course() -> list[dict[str, Any]]:
-    return yaml.safe_load((ROOT / "book/course.yml").read_text(encoding="utf-8"))
+    return yaml.safe_load(PLAN.read_text(encoding="utf-8"))
 
 
 class CourseMap(SphinxDirective):
     """All chapters by part; those without a source are marked as planned."""
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(PLAN))
         return [node for part in course() for node in self.part(part)]
 
     def part(self, part: dict[str, Any]) -> list[nodes.Node]:
@@ -68,20 +73,26 @@ class Ledger(SphinxDirective):
 
 def fill_ledger(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in doctree.findall(ledger_node):
-        parts: list[nodes.Node] = []
+        home = app.config.root_doc
+        parts = page_ledger(app, home, app.env.titles[home].astext())
         for chapter in (c for part in course() for c in part["chapters"]):
-            if chapter["name"] in app.env.found_docs:
-                parts += chapter_ledger(app, chapter)
+            name = chapter["name"]
+            if name in app.env.found_docs:
+                claims = page_ledger(app, name, f"{int(name[:2])} · {chapter['title']}")
+                if not claims:
+                    raise ExtensionError(
+                        f"{name} makes no claim: an empirical sentence must be one"
+                    )
+                parts += claims
         node.replace_self(parts)
 
 
-def chapter_ledger(app: Sphinx, chapter: dict[str, str]) -> list[nodes.Node]:
-    name = chapter["name"]
+def page_ledger(app: Sphinx, name: str, title: str) -> list[nodes.Node]:
     claims = app.env.metadata[name]["claims"]
     if not claims:
-        raise ExtensionError(f"{name} makes no claim: an empirical sentence must be one")
-    link = nodes.reference("", chapter["title"], refuri=f"{name}.html", internal=True)
-    heading = nodes.paragraph("", f"{int(name[:2])} · ", link, classes=["l2g-part"])
+        return []
+    link = nodes.reference("", title, refuri=f"{name}.html", internal=True)
+    heading = nodes.paragraph("", "", link, classes=["l2g-part"])
     rows = [(claim["sentence"], measured(claim["value"])) for claim in claims]
     return [heading, table(("Claim", "Measured in this build"), rows)]
 
@@ -90,8 +101,27 @@ def measured(value: Any) -> str:
     if value is None:
         return "—"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {measured(v)}" for key, v in value.items())
+        return ", ".join(f"{key}: {measured(v)}" for key, v in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class run_times_node(nodes.General, nodes.Element):
+    """Stands for the run times until all chapters have been executed."""
+
+
+class RunTimes(SphinxDirective):
+    def run(self) -> list[nodes.Node]:
+        return [run_times_node()]
+
+
+def fill_run_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for node in doctree.findall(run_times_node):
+        rows = [
+            (app.env.titles[name].astext(), f"{data['runtime']:.1f} s")
+            for name in sorted(app.env.found_docs)
+            if (data := NbMetadataCollector.get_exec_data(app.env, name))
+        ]
+        node.replace_self([table(("Page", "Executed in"), rows)])
 
 
 class Environment(SphinxDirective):
@@ -101,8 +131,7 @@ class Environment(SphinxDirective):
         import torch
 
         rows = [
-            ("Python", platform.python_version()),
-            *((name, version(name)) for name in PACKAGES),
+            *versions().items(),
             ("Processor", f"{platform.machine()}, {os.cpu_count()} cores"),
             ("Threads of torch", str(torch.get_num_threads())),
             ("Accelerator", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
@@ -128,11 +157,27 @@ def refresh_computed(
     return sorted(COMPUTED & env.found_docs) if added | changed | removed else []
 
 
+def warn_of_unlisted(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """A chapter that the plan or the table of contents forgets would vanish without a word."""
+    planned = {chapter["name"] for part in course() for chapter in part["chapters"]}
+    for path in chapter_sources():
+        for names, place in ((planned, "course.yml"), (env.found_docs, "_toc.yml")):
+            if path.stem not in names:
+                logger.warning(f"book/{path.name} is missing from book/{place}")
+    return []
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("course-map", CourseMap)
     app.add_directive("ledger", Ledger)
     app.add_directive("build-environment", Environment)
+    app.add_directive("run-times", RunTimes)
     app.add_node(ledger_node)
+    app.add_node(run_times_node)
     app.connect("doctree-read", collect_claims)
     app.connect("doctree-resolved", fill_ledger)
+    app.connect("doctree-resolved", fill_run_times)
     app.connect("env-get-outdated", refresh_computed)
+    app.connect("env-get-outdated", warn_of_unlisted)

@@ -40,7 +40,7 @@ class Quiz(SphinxDirective):
         return [question]
 
     def parse_answer(self, item: nodes.Element) -> answer:
-        first = item.children[0]
+        first = item.children[0] if item.children else nodes.paragraph()
         text = next(iter(first.findall(nodes.Text)), nodes.Text(""))
         mark = next((m for m in MARKS if text.astext().startswith(m)), None)
         if mark is None or len(item.children) < 2:

@@ -145,6 +145,14 @@ LOG_SOFTMAX = Exercise(
         "shifting is only the first half: exp of your result does not sum to 1 yet": lambda z: (
             z - _max(z)
         ),
+        "exp of a row sums to less than 1, as if there were one more class with the score 0: "
+        "what is the LSE of nothing?": lambda z: z - _log_sum_exp(F.pad(z, (1, 0))),
+        "exp of a row sums to less than 1: one class stands in the normalizer twice": lambda z: (
+            z - _log_sum_exp(torch.cat([z[..., :1], z], -1))
+        ),
+        "the normalizer has seen two classes only; it must take in all K": lambda z: (
+            z - _log_sum_exp(z[..., :2])
+        ),
     },
 )
 
@@ -206,6 +214,12 @@ CROSS_ENTROPY_GRAD = Exercise(
         ),
         "1 is subtracted at the predicted class: "
         "the gradient has to know the true one": lambda z, y: cross_entropy_grad(z, z.argmax(-1)),
+        "indexing [:, targets] takes these columns from every row: each row has one target of "
+        "its own, so pair the rows with the targets": lambda z, y: (
+            (F.softmax(z, -1) - _one_hot(z, y).amax(0)) / len(z)
+        ),
+        "a class number is not an amount: what is subtracted is 1, and where it is subtracted "
+        "is what the number says": lambda z, y: (F.softmax(z, -1) - y[:, None]) / len(z),
     },
 )
 
@@ -260,6 +274,10 @@ LSE_IDENTITY = Exercise(
         ),
         "the quotient of exponentials becomes inf/inf or 0/0 for large logits: a difference "
         "inside a sigmoid does not": lambda z, i: z[i].exp() / z.exp().sum(),
+        "a score of 0 still plays: exp(0) is 1. To leave a class out of a sum of exponentials, "
+        "remove it or give it −inf": lambda z, i: torch.sigmoid(
+            z[i] - torch.logsumexp(torch.cat([_others(z, i), z.new_zeros(1)]), 0)
+        ),
         "off by ln(K − 1) inside the sigmoid: the rivals' exponentials are added, "
         "not averaged": lambda z, i: torch.sigmoid(
             z[i] - torch.logsumexp(_others(z, i), 0) + math.log(len(z) - 1)
