@@ -188,7 +188,7 @@ UNFORESEEN = [
     (lambda right: right * -0.5, "every entry is -0.5 times what it should be"),
     (lambda right: right[None], "the result has shape"),
     (lambda right: right.sum() if right.ndim else right.view(1, 1), "the result has shape"),
-    (lambda right: right.half(), "the result is torch.float16; keep the dtype of the logits"),
+    (lambda right: right.half(), "the result is torch.float16; keep the dtype of the inputs"),
     (lambda right: right.double().numpy(), "return a torch.Tensor; yours returns numpy."),
     (lambda right: right.tolist(), "return a torch.Tensor; yours returns builtins."),
     (lambda right: right / 0, "NaN or infinity for finite inputs"),

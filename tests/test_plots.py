@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from l2g import plots
+from l2g.history import History
 
 
 def test_band_draws_median_and_range():
@@ -22,6 +23,18 @@ def test_band_draws_median_and_range():
     (band,) = ax.collections
     corners = {tuple(v) for v in band.get_paths()[0].vertices}
     assert {(10, 1), (10, 9), (20, 4), (20, 6), (30, 3), (30, 4)} <= corners
+    plt.close()
+
+
+def test_curves_draw_one_band_for_each_history():
+    one = History(0, {"val_loss": [3.0, 2.0]}, [1.0, 1.0])
+    many = History.stack([one, History(1, {"val_loss": [5.0, 4.0]}, [1.0, 1.0])])
+    _, ax = plt.subplots()
+    plots.curves(ax, {"one": one, "many": many}, "val_loss")
+    assert [line.get_label() for line in ax.lines] == ["one", "many"]
+    assert [line.get_xdata().tolist() for line in ax.lines] == [[1, 2], [1, 2]]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[3, 2], [4, 3]]
+    assert ax.get_xlabel() == "epoch"
     plt.close()
 
 

@@ -13,13 +13,14 @@ _HOME_OF = {
     "load": "data",
     "fit": "training",
     "evaluate": "training",
+    "fit_many": "population",
     "claim": "evidence",
     "compare": "evidence",
     "check": "evidence",
     "Explorable": "explore",
 }
 
-__all__ = ["Explorable", "check", "claim", "compare", "evaluate", "fit", "load"]
+__all__ = ["Explorable", "check", "claim", "compare", "evaluate", "fit", "fit_many", "load"]
 
 
 def __getattr__(name: str) -> Any:

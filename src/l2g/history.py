@@ -5,8 +5,9 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,63 +17,122 @@ from torch import nn
 
 @dataclass(eq=False)
 class History:
-    """What happened in a run of ``fit``: one value per epoch in each column.
+    """What happened in a run of ``fit``, or in the R runs of ``fit_many``: a value for every epoch.
 
     Columns are ``running_loss`` (mean over the epoch in training mode, while the weights move),
     ``train_loss`` and ``val_loss`` (in evaluation mode, after the epoch), and ``train_NAME`` and
-    ``val_NAME`` for every metric. ``history["val_loss"]`` is an array of shape (epochs,);
-    ``history.columns`` holds the plain lists. Two histories are equal if all but ``seconds`` is.
+    ``val_NAME`` for every metric. ``history["val_loss"]`` is an array of shape (epochs,) for one
+    run and (R, epochs) for many, NaN where a run has ended before the others; ``history.columns``
+    holds the plain lists. Two histories are equal if all but ``seconds`` and ``models`` is.
 
     Attributes:
-        seed: the seed of the run.
-        columns: name → one number per epoch.
-        seconds: wall time of each epoch, training and evaluation.
-        stopped_early: whether a hook ended the run.
+        seed: the seed of the run; many runs: a list of R.
+        columns: name → one number per epoch; many runs: R such lists.
+        seconds: wall time of each epoch, training and evaluation; of many runs, their sum.
+        stopped_early: whether a hook ended the run; many runs: a list of R.
+        diverged: whether the run ended because its loss was NaN or infinite; many runs: a list.
+        models: the trained networks of ``fit_many``, one per run; they are not saved.
     """
 
-    seed: int
-    columns: dict[str, list[float]]
+    seed: int | list[int]
+    columns: dict[str, list[Any]]
     seconds: list[float] = field(default_factory=list)
-    stopped_early: bool = False
+    stopped_early: bool | list[bool] = False
+    diverged: bool | list[bool] = False
+    models: list[nn.Module] = field(default_factory=list)
+
+    @classmethod
+    def stack(cls, runs: Sequence["History"], models: Sequence[nn.Module] = ()) -> "History":
+        """One history with a run axis, from those of single runs; short ones end in NaN."""
+        epochs = max(run.epochs for run in runs)
+        columns = {
+            name: [run.columns[name] + [math.nan] * (epochs - run.epochs) for run in runs]
+            for name in runs[0].columns
+        }
+        return cls(
+            [run.seed for run in runs],  # type: ignore[misc]
+            columns,
+            [sum(shares) for shares in zip_longest(*(run.seconds for run in runs), fillvalue=0)],
+            [bool(run.stopped_early) for run in runs],
+            [bool(run.diverged) for run in runs],
+            list(models),
+        )
 
     @property
     def epochs(self) -> int:
-        """Number of epochs that ran."""
+        """Number of epochs that ran; of many runs, those of the longest."""
         return len(self.seconds)
 
     @property
-    def best_epoch(self) -> int | None:
-        """Index, from 0, of the lowest validation loss; NaN never counts, ``None`` if all are."""
+    def best_epoch(self) -> Any:
+        """Index, from 0, of the lowest validation loss; NaN never counts, ``None`` if all are.
+
+        Many runs: a list of R.
+        """
         losses = self["val_loss"]
-        return None if np.isnan(losses).all() else int(np.nanargmin(losses))
+        best = [None if np.isnan(v).all() else int(np.nanargmin(v)) for v in np.atleast_2d(losses)]
+        return best if losses.ndim == 2 else best[0]
+
+    def best(self, name: str) -> np.ndarray:
+        """The column at each run's best epoch, (R,): one number per run, as ``compare`` wants it.
+
+        NaN for a run that has no best epoch.
+        """
+        epochs, runs = np.atleast_1d(self.best_epoch), np.atleast_2d(self[name])
+        pairs = zip(epochs, runs, strict=True)
+        return np.array([math.nan if epoch is None else run[epoch] for epoch, run in pairs])
+
+    def mean(self, name: str) -> np.ndarray:
+        """Mean over the runs that have not ended, (epochs,)."""
+        return self._over_runs(np.nanmean, name)
+
+    def median(self, name: str) -> np.ndarray:
+        """Median over the runs that have not ended, (epochs,)."""
+        return self._over_runs(np.nanmedian, name)
+
+    def interval(self, name: str, coverage: float = 0.95) -> np.ndarray:
+        """Bounds (2, epochs) between which the middle ``coverage`` of the runs lie.
+
+        It shows how much runs differ, not how uncertain their mean is: that is ``compare``.
+
+        Raises:
+            ValueError: ``coverage`` is not between 0 and 1.
+        """
+        if not 0 < coverage <= 1:
+            raise ValueError(f"coverage must lie between 0 and 1, got {coverage}")
+        return self._over_runs(np.nanquantile, name, q=[(1 - coverage) / 2, (1 + coverage) / 2])
+
+    def _over_runs(self, statistic: Callable[..., Any], name: str, **options: Any) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # an epoch without a finite run is NaN
+            return statistic(np.atleast_2d(self[name]), axis=0, **options)
 
     def append(self, values: Mapping[str, float], seconds: float) -> None:
-        """Add one epoch: a value for every column."""
+        """Add one epoch of a single run: a value for every column."""
         for name, column in self.columns.items():
             column.append(values[name])
         self.seconds.append(seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that fit into JSON; NaN and infinities become strings."""
-        columns = {
-            name: [v if math.isfinite(v) else str(v) for v in column]
-            for name, column in self.columns.items()
-        }
         return {
             "seed": self.seed,
-            "columns": columns,
+            "columns": {name: _as_json(column) for name, column in self.columns.items()},
             "seconds": list(self.seconds),
             "stopped_early": self.stopped_early,
+            "diverged": self.diverged,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "History":
         """Inverse of ``to_dict``."""
-        columns = {name: [float(v) for v in column] for name, column in values["columns"].items()}
-        seconds = list(values["seconds"])
-        if any(len(column) != len(seconds) for column in columns.values()):
-            raise ValueError(f"every column of a History needs {len(seconds)} epochs")
-        return cls(values["seed"], columns, seconds, values["stopped_early"])
+        seed, seconds = values["seed"], list(values["seconds"])
+        shape = (len(seed), len(seconds)) if isinstance(seed, list) else (len(seconds),)
+        arrays = {k: np.array(v, dtype=np.float64) for k, v in values["columns"].items()}
+        if any(array.shape != shape for array in arrays.values()):
+            raise ValueError(f"every column of this History needs the shape {shape}")
+        columns = {name: array.tolist() for name, array in arrays.items()}
+        return cls(seed, columns, seconds, values["stopped_early"], values["diverged"])
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file, whole or not at all."""
@@ -102,11 +162,21 @@ class History:
         return self.to_dict() | {"seconds": None} == other.to_dict() | {"seconds": None}
 
     def __repr__(self) -> str:
-        best = self.best_epoch
-        parts = [f"seed={self.seed}", f"epochs={self.epochs}", f"best_epoch={best}"]
-        if best is not None:
-            parts += [f"{k}={v[best]:.4g}" for k, v in self.columns.items() if k[:4] == "val_"]
-        return f"History({', '.join(parts)}, stopped_early={self.stopped_early})"
+        best = {name: self.best(name) for name in self.columns if name.startswith("val_")}
+        values = [f"{k}={np.nanmean(v):.4g}" for k, v in best.items() if not np.isnan(v).all()]
+        parts = [f"seed={self.seed}", f"epochs={self.epochs}", f"best_epoch={self.best_epoch}"]
+        parts += [*values, f"stopped_early={self.stopped_early}"]
+        if isinstance(self.seed, list):
+            parts = [f"runs={len(self.seed)}", f"epochs={self.epochs}", *values]
+            parts += [f"stopped_early={np.sum(self.stopped_early)}"]
+            parts += [f"diverged={np.sum(self.diverged)}"]
+        return f"History({', '.join(parts)})"
+
+
+def _as_json(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_as_json(value) for value in values]
+    return values if math.isfinite(values) else str(values)
 
 
 Hook = Callable[[History, nn.Module], bool | None]

@@ -6,13 +6,15 @@ figures over in dark mode.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
+
+from l2g.history import History
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -94,3 +96,17 @@ def band(
     ax.plot(x, np.nanmedian(values, axis=0), label=label, **style)
     lowest, highest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
     ax.fill_between(x, lowest, highest, color=style["color"], alpha=0.2, linewidth=0)
+
+
+def curves(ax: Axes, histories: Mapping[str, History], column: str) -> None:
+    """Draw a column of several histories over the epochs, each with a band over its runs.
+
+    Args:
+        ax: where to draw.
+        histories: label → the history of one run or of many.
+        column: such as ``"val_loss"``.
+    """
+    for i, (label, history) in enumerate(histories.items()):
+        values = np.atleast_2d(history[column])
+        band(ax, np.arange(1, values.shape[1] + 1), values, i, label=label)
+    ax.set_xlabel("epoch")

@@ -74,9 +74,9 @@ def fit(
     seed = whole_number("seed", seed, least=0)
     check_roles(model, optimizer, early_stopping, after_epoch)
     device = choose_device(device)
-    train, val, measures = _prepared(model, splits, loss, metrics, device)
+    train, val, measures = prepared(model, splits, loss, metrics, device)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
-    history = History(seed, _empty_columns(watched, measures, early_stopping))
+    history = History(seed, empty_columns(watched, measures, early_stopping))
     optim = optimizer(model.parameters())
     generator = torch.Generator().manual_seed(seed)
     hooks = [hook for hook in (early_stopping, *after_epoch) if hook is not None]
@@ -85,10 +85,11 @@ def fit(
 
     with seeded(seed, device):
         history = store.start(history, epochs)
-        for epoch in _epochs_left(history, epochs, progress):
+        left = bar(range(history.epochs + 1, epochs + 1), progress)
+        for epoch in takewhile(lambda _: not history.stopped_early, left):
             started = time.perf_counter()
             model.train()
-            total = _zero(device)
+            total = zeros(device)
             for x, y in batches(train, batch_size, generator=generator):
                 optim.zero_grad()
                 batch_loss = measures["loss"](model(x), y)
@@ -141,7 +142,7 @@ def evaluate(
     split = ready("split", split, device)
     measures = _measures(loss, metrics, split)
     model.to(device)
-    _check_outputs("split", model, split, measures)
+    check_outputs("split", model, split, measures)
     return _means(model, split, measures, batch_size)
 
 
@@ -166,7 +167,7 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 def _means(
     model: nn.Module, split: Split, measures: Mapping[str, Measure], batch_size: int
 ) -> dict[str, float]:
-    totals = {name: _zero(split.x.device) for name in measures}
+    totals = {name: zeros(split.x.device) for name in measures}
     with _evaluation_mode(model), torch.inference_mode():
         for x, y in batches(split, batch_size):
             outputs = model(x)
@@ -198,13 +199,13 @@ def _curves(
     return curves
 
 
-def _zero(device: torch.device) -> Tensor:
-    """A sum that stays on the device, in double precision where the device has it."""
+def zeros(device: torch.device, *shape: int) -> Tensor:
+    """Sums that stay on the device, in double precision where the device has it."""
     dtype = torch.float32 if device.type == "mps" else torch.float64
-    return torch.zeros((), dtype=dtype, device=device)
+    return torch.zeros(shape, dtype=dtype, device=device)
 
 
-def _prepared(
+def prepared(
     model: nn.Module,
     splits: Splits,
     loss: Measure,
@@ -217,8 +218,8 @@ def _prepared(
     measures = _measures(loss, metrics, train)
     model.to(device)
     with seeded(0, device):  # a forward pass may draw random numbers
-        _check_outputs("splits.train", model, train, measures)
-        _check_outputs("splits.val", model, val, measures)
+        check_outputs("splits.train", model, train, measures)
+        check_outputs("splits.val", model, val, measures)
     return train, val, measures
 
 
@@ -251,18 +252,17 @@ def _finite(running_loss: float, epoch: int) -> float:
     return running_loss
 
 
-def _epochs_left(history: History, epochs: int, progress: bool) -> Iterator[int]:
-    """Numbers of the epochs to come, from 1 in a new run, until a hook ends it."""
-    left: Iterable[int] = range(history.epochs + 1, epochs + 1)
-    if progress:
-        from tqdm import tqdm  # plain text: no widget state in a saved notebook
+def bar(steps: range, progress: bool, unit: str = "epoch") -> Iterable[int]:
+    """The numbers from 1 or later, under a bar where they take longer than two seconds."""
+    if not progress:
+        return steps
+    from tqdm import tqdm  # plain text: no widget state in a saved notebook
 
-        total = {"initial": history.epochs, "total": epochs}
-        left = tqdm(left, desc="fit", unit="epoch", delay=2, leave=False, **total)
-    return takewhile(lambda _: not history.stopped_early, left)
+    done = {"initial": steps.start - 1, "total": steps.stop - 1}
+    return tqdm(steps, desc="fit", unit=unit, delay=2, leave=False, **done)
 
 
-def _empty_columns(
+def empty_columns(
     watched: Mapping[str, Split], measures: Mapping[str, Measure], early_stopping: Any
 ) -> dict[str, list[float]]:
     names = ["running_loss", *(f"{split}_{measure}" for split in watched for measure in measures)]
@@ -273,7 +273,7 @@ def _empty_columns(
     return {name: [] for name in names}
 
 
-def _check_outputs(
+def check_outputs(
     name: str, model: nn.Module, split: Split, measures: Mapping[str, Measure]
 ) -> None:
     """Try model and measures on two examples, and look at the range of all targets."""

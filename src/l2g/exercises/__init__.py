@@ -167,7 +167,7 @@ def _form_hint(trial: Trial) -> str | None:
         turned = got.ndim == expected.ndim == 2 and agree(got.T, expected, trial.inputs)
         return f"{wanted}: are rows and columns exchanged?" if turned else wanted
     if got.dtype != expected.dtype:
-        return f"the result is {got.dtype}; keep the dtype of the logits, {expected.dtype}"
+        return f"the result is {got.dtype}; keep the dtype of the inputs, {expected.dtype}"
     return None
 
 

@@ -1,0 +1,279 @@
+"""Population training: R networks of one architecture for little more than the price of one.
+
+Everything is a run: a seed, a fold, a bootstrap draw, a learning rate. ``fit_many`` trains all the
+runs of an experiment and returns one ``History`` with a run axis.
+"""
+
+import copy
+import math
+import multiprocessing
+import pickle
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.utils.flop_counter import FlopCounterMode
+
+from l2g.checkpoint import _describe, seeded
+from l2g.checks import check_roles, whole_number
+from l2g.data import Split, Splits, to_float
+from l2g.history import EarlyStopping, History, Hook
+from l2g.losses import cross_entropy
+from l2g.runs import Plan, Run, built, indices, of_one_shape, own_targets, routed, seeds_of
+from l2g.stack import Stack, require_memory, train_together
+from l2g.training import Measure, bar, choose_device, empty_columns, fit, prepared
+
+__all__ = ["fit_many"]
+
+# Measured on a CPU: a stack of convolutions, which PyTorch computes in groups, beats one run after
+# another while the forward pass of one run's batch costs less than about 8 million operations.
+STACKED_CONVOLUTIONS = 4e6
+
+
+def fit_many(
+    make_model: Callable[..., nn.Module],
+    splits: Splits,
+    *,
+    runs: int | Sequence[int],
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    loss: Measure = cross_entropy,
+    epochs: int,
+    batch_size: int = 128,
+    train_indices: Sequence[Any] | None = None,
+    val_indices: Sequence[Any] | None = None,
+    targets: Tensor | None = None,
+    hyper: Mapping[str, Sequence[Any]] | None = None,
+    early_stopping: EarlyStopping | None = None,
+    after_epoch: Sequence[Hook] = (),
+    eval_train: bool = True,
+    metrics: Mapping[str, Measure] | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+    stack: bool | None = None,
+) -> History:
+    """Train R networks of one architecture: the same numbers as R calls of ``fit``, sooner.
+
+    Run r trains ``make_model(seed=seeds[r])`` as ``fit(..., seed=seeds[r])`` would: the weights
+    agree up to rounding, or in distribution if the network draws random numbers (dropout).
+
+    Runs whose networks differ in nothing but tensors become one stack. A network or an optimizer
+    that cannot be stacked, and large convolutions on a CPU, where a stack is slower, are trained
+    one run after another, on Linux in as many processes as PyTorch would use threads.
+
+    Args:
+        make_model: builds the network of one run from ``seed=`` and what ``hyper`` adds, e.g.
+            ``partial(mlp, (64, 32, 10))``. The global random state is seeded meanwhile.
+        runs: R, for the seeds 0 … R−1; or the R seeds, which may repeat.
+        optimizer, loss, epochs, batch_size, after_epoch, eval_train, metrics, device: as for
+            ``fit``. A hook sees the history and the network of one run and ends that run only.
+        train_indices, val_indices: for each run the indices of its examples in ``splits.train``
+            and ``splits.val`` (folds, bootstrap draws, subsets), of any length; by default all.
+        targets: (R, N, ...), in place of those of ``splits.train``, e.g. with label noise.
+        hyper: name → R values, passed to ``optimizer`` if it has a parameter of that name, e.g.
+            ``{"lr": [0.1, 0.01]}``, otherwise to ``make_model``.
+        early_stopping: a rule that every run follows by itself.
+        progress: show a bar over what takes longer than two seconds.
+        stack: ``True`` insists on stacking, ``False`` forbids it, ``None`` takes what is faster.
+
+    Returns:
+        A History with a run axis: ``history["val_loss"]`` is (R, epochs), ``history.models`` holds
+        the R trained networks. A run whose running loss is NaN or infinite is marked in
+        ``history.diverged``, and the others go on.
+
+    Raises:
+        TypeError, ValueError: as ``fit``; numbers of runs do not match; an index is out of range;
+            the networks differ in shape; ``stack=True`` is impossible.
+        MemoryError: the stack would not fit into the memory that is free.
+    """
+    seeds = seeds_of(runs)
+    epochs = whole_number("epochs", epochs, least=1)
+    batch_size = whole_number("batch_size", batch_size, least=1)
+    device = choose_device(device)
+    for_optimizer, for_model = routed(hyper or {}, len(seeds), optimizer, make_model)
+    first = built(make_model, seeds[0], for_model[0])
+    check_roles(first, optimizer, early_stopping, after_epoch)
+    train, val, measures = prepared(first, splits, loss, metrics, device)
+    watched = {"train": train, "val": val} if eval_train else {"val": val}
+    columns = empty_columns(watched, measures, early_stopping)
+    plan = Plan(train, val, measures, epochs, batch_size, eval_train, after_epoch, device, progress)
+    of_run: dict[str, Any] = {
+        "seed": seeds,
+        "options": for_optimizer,
+        "optimizer": [partial(optimizer, **options) for options in for_optimizer],
+        "train": indices("train_indices", train_indices, len(seeds), len(train.x)),
+        "val": indices("val_indices", val_indices, len(seeds), len(val.x)),
+        "targets": own_targets(targets, len(seeds), first, plan),
+        "stopping": [copy.deepcopy(early_stopping) for _ in seeds],
+        "history": [History(seed, copy.deepcopy(columns)) for seed in seeds],
+    }
+    others = [built(make_model, *of) for of in zip(seeds[1:], for_model[1:], strict=True)]
+    of_run["model"] = [model.to(device) for model in of_one_shape([first, *others])]
+    population = [Run(**{name: v[r] for name, v in of_run.items()}) for r in range(len(seeds))]
+    _train(population, plan, stack)
+    return History.stack([run.history for run in population], of_run["model"])
+
+
+def _train(population: Sequence[Run], plan: Plan, stack: bool | None) -> None:
+    """Stack what can be stacked, if that is faster; train the rest one run after another."""
+    apart: list[Run] = []
+    for runs in _groups(population, plan.batch_size):
+        obstacle = None if stack is False else _obstacle(runs, plan)
+        if stack and obstacle:
+            raise ValueError(f"stack=True is impossible: {obstacle}")
+        slower = len(runs) == 1 or _slower_stacked(runs[0].model, plan)
+        if stack is False or obstacle or (slower and not stack):
+            apart += runs
+        else:
+            require_memory(runs, plan)
+            train_together(runs, plan)
+    workers = min(len(apart), _processes(plan))
+    if workers > 1:
+        _train_in_processes(apart, plan, workers)
+    else:
+        for i in bar(range(1, len(apart) + 1), plan.progress, unit="run"):
+            _train_alone(apart[i - 1], plan)
+
+
+def _groups(population: Sequence[Run], batch_size: int) -> list[list[Run]]:
+    """Runs with equal networks and equally many steps; those of equal options stand together."""
+    groups: dict[Any, list[Run]] = {}
+    for run in population:
+        steps = math.ceil(len(run.train) / batch_size)
+        groups.setdefault((_architecture(run.model), steps), []).append(run)
+    return [
+        sorted(runs, key=lambda run: (len(run.train), len(run.val), repr(run.options)))
+        for runs in groups.values()
+    ]
+
+
+def _architecture(model: nn.Module) -> str:
+    """All that makes up a network except its tensors, such as the rates of its dropout layers."""
+    described = []
+    for name, module in model.named_modules():
+        own = vars(module).keys() - vars(nn.Module()).keys()
+        settings = {key: _describe(vars(module)[key]) for key in sorted(own)}
+        described.append(f"{name}: {type(module)} {settings}")
+    return "; ".join(described)
+
+
+def _obstacle(runs: Sequence[Run], plan: Plan) -> str | None:
+    """Why these runs cannot be one stack: found by trying, on a few examples."""
+    if not _elementwise(runs[0].optimizer, plan.device):
+        return "the optimizer does not treat every number of the weights by itself"
+    few = [
+        replace(run, model=copy.deepcopy(run.model), train=run.train[:4], val=run.val[:4])
+        for run in runs[:2]
+    ]
+    try:
+        with seeded(0, plan.device):
+            trial = Stack(few, plan)
+            trial.train([run.train for run in few])
+            trial.curves()
+    except Exception as error:  # whatever it is, training one run after another will tell
+        return f"torch.vmap cannot run it ({str(error).partition(chr(10))[0]})"
+    return None
+
+
+def _elementwise(optimizer: Callable[..., torch.optim.Optimizer], device: torch.device) -> bool:
+    """Whether two runs take the same steps stacked and apart: not if norms or matrices matter."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, 4), (2, 4)]  # the weights and biases of a linear layer, in two runs
+    together = [torch.randn(shape, generator=generator).to(device) for shape in shapes]
+    apart = [[weight[r].clone() for weight in together] for r in range(2)]
+    try:
+        optimizers = [optimizer(together), *map(optimizer, apart)]
+        for _ in range(3):
+            for i, weight in enumerate(together):
+                weight.grad = 10 * torch.randn(weight.shape, generator=generator).to(device)
+                for r in range(2):
+                    apart[r][i].grad = weight.grad[r].clone()
+            for each in optimizers:
+                each.step()
+    except Exception:  # it wants a closure, or matrices only
+        return False
+    stacked = [torch.stack(weights) for weights in zip(*apart, strict=True)]
+    return all(map(torch.allclose, together, stacked))
+
+
+def _slower_stacked(model: nn.Module, plan: Plan) -> bool:
+    if plan.device.type != "cpu" or not any(isinstance(m, _ConvNd) for m in model.modules()):
+        return False
+    x = to_float(plan.train.x[:1])
+    with seeded(0, plan.device), FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x)
+    return counter.get_total_flops() * plan.batch_size > STACKED_CONVOLUTIONS
+
+
+# --- One run after another, or in processes -------------------------------------------------------
+
+
+def _train_alone(run: Run, plan: Plan) -> None:
+    def keep(history: History, model: nn.Module) -> None:
+        run.history = history
+
+    y = plan.train.y if run.targets is None else run.targets
+    train = Split(plan.train.x[run.train], y[run.train])
+    val = Split(plan.val.x[run.val], plan.val.y[run.val])
+    measures = dict(plan.measures)
+    try:
+        fit(
+            run.model,
+            Splits(train, val, val, "run"),
+            optimizer=run.optimizer,
+            loss=measures.pop("loss"),
+            metrics=measures,
+            epochs=plan.epochs,
+            batch_size=plan.batch_size,
+            seed=run.seed,
+            early_stopping=run.stopping,
+            after_epoch=[keep, *plan.hooks],
+            eval_train=plan.eval_train,
+            device=plan.device,
+            progress=False,
+        )
+    except FloatingPointError:
+        run.history.diverged = True
+        run.model.eval()
+        if run.stopping is not None:
+            run.stopping.restore(run.model)
+
+
+def _processes(plan: Plan) -> int:
+    """As many as PyTorch would use threads, where a copy of this process can go on alone.
+
+    Hooks must run here, where their effects are seen; a GPU's driver does not survive the copy.
+    """
+    alone = sys.platform == "linux" and not torch.cuda.is_available() and not plan.hooks
+    inside = multiprocessing.current_process().daemon
+    return torch.get_num_threads() if alone and not inside else 1
+
+
+def _train_in_processes(runs: Sequence[Run], plan: Plan, workers: int) -> None:
+    """Copies of this process (fork) need no pickling of what they start from, lambdas included."""
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, context, _begin, (runs, plan)) as pool:
+        results = pool.map(_one_of_them, range(len(runs)))
+        for i in bar(range(1, len(runs) + 1), plan.progress, unit="run"):
+            runs[i - 1].history, weights = pickle.loads(next(results))
+            runs[i - 1].model.load_state_dict(weights)
+
+
+_inherited: Any = None
+
+
+def _begin(runs: Sequence[Run], plan: Plan) -> None:
+    global _inherited
+    _inherited = runs, plan
+    torch.set_num_threads(1)
+
+
+def _one_of_them(i: int) -> bytes:
+    runs, plan = _inherited
+    _train_alone(runs[i], plan)
+    return pickle.dumps((runs[i].history, runs[i].model.state_dict()))

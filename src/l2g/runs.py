@@ -1,0 +1,140 @@
+"""The runs of a population: what each of them is made of, checked before any of them starts."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l2g.checkpoint import seeded
+from l2g.checks import check_model, whole_number
+from l2g.data import Split
+from l2g.history import EarlyStopping, History, Hook
+from l2g.training import Measure, check_outputs
+
+
+@dataclass
+class Run:
+    """One run of a population: its network, what it trains on and with, and what came of it."""
+
+    seed: int
+    model: nn.Module
+    optimizer: Callable[[Iterable[Any]], torch.optim.Optimizer]
+    options: Mapping[str, Any]  # what sets its optimizer apart from those of the other runs
+    train: Tensor  # indices (n,) into the training split
+    val: Tensor
+    targets: Tensor | None  # (N, ...) in place of those of the training split
+    stopping: EarlyStopping | None
+    history: History
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the runs of a population have in common."""
+
+    train: Split
+    val: Split
+    measures: Mapping[str, Measure]
+    epochs: int
+    batch_size: int
+    eval_train: bool
+    hooks: Sequence[Hook]
+    device: torch.device
+    progress: bool
+
+
+def seeds_of(runs: int | Sequence[int]) -> list[int]:
+    if not isinstance(runs, Iterable):
+        return list(range(whole_number("runs", runs, least=1)))
+    seeds = [whole_number("runs", seed, least=0) for seed in runs]
+    if not seeds:
+        raise ValueError("runs must hold at least one seed, got none")
+    return seeds
+
+
+def routed(
+    hyper: Mapping[str, Sequence[Any]],
+    count: int,
+    optimizer: Callable[..., torch.optim.Optimizer],
+    make_model: Callable[..., nn.Module],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The options of each run, those for its optimizer and those for its network."""
+    options: dict[bool, dict[str, list[Any]]] = {True: {}, False: {}}
+    for name, given in hyper.items():
+        values = given.tolist() if hasattr(given, "tolist") else given
+        if not isinstance(values, list | tuple) or len(values) != count:
+            raise ValueError(
+                f"hyper[{name!r}] must hold one value for each of the {count} runs, got {given!r}"
+            )
+        takers = [signature(taker).parameters for taker in (optimizer, make_model)]
+        open_ended = any(p.kind is Parameter.VAR_KEYWORD for p in takers[1].values())
+        if name not in takers[0] and name not in takers[1] and not open_ended:
+            raise ValueError(f"hyper: neither optimizer nor make_model has a parameter {name!r}")
+        options[name in takers[0]][name] = list(values)
+    per_run = {
+        to: [{name: values[r] for name, values in of.items()} for r in range(count)]
+        for to, of in options.items()
+    }
+    return per_run[True], per_run[False]
+
+
+def built(make_model: Callable[..., nn.Module], seed: int, options: dict[str, Any]) -> nn.Module:
+    if isinstance(make_model, nn.Module) or not callable(make_model):
+        raise TypeError(
+            f"make_model must build a network from seed=..., got {type(make_model).__name__}"
+        )
+    with seeded(seed, torch.device("cpu")):
+        model = make_model(seed=seed, **options)
+    check_model(model)
+    return model.eval()
+
+
+def of_one_shape(models: Sequence[nn.Module]) -> Sequence[nn.Module]:
+    if len({id(model) for model in models}) < len(models):
+        raise ValueError("make_model must build a new network for every run, not return one twice")
+    first, *others = [
+        {name: (*tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+        for model in models
+    ]
+    for r, other in enumerate(others, start=1):
+        for name in {**first, **other}:
+            if first.get(name) != other.get(name):
+                raise ValueError(
+                    f"make_model must build networks of one shape, but {name} is "
+                    f"{first.get(name)} in run 0 and {other.get(name)} in run {r}"
+                )
+    return models
+
+
+def indices(name: str, given: Sequence[Any] | None, count: int, n: int) -> list[Tensor]:
+    if given is None:
+        return [torch.arange(n)] * count
+    if len(given) != count:
+        raise ValueError(f"{name} must hold indices for each of the {count} runs, got {len(given)}")
+    found = [torch.as_tensor(index).cpu() for index in given]
+    for r, index in enumerate(found):
+        if index.numel() == 0:
+            raise ValueError(f"{name}[{r}] must hold at least one index, got none")
+        if index.ndim != 1 or index.dtype.is_floating_point or index.dtype == torch.bool:
+            raise TypeError(f"{name}[{r}] must be a sequence of integers, got {given[r]!r}")
+        if index.min() < 0 or index.max() >= n:
+            spread = f"{index.min()} to {index.max()}"
+            raise ValueError(f"{name}[{r}] must hold indices in 0..{n - 1}, got {spread}")
+    return [index.long() for index in found]
+
+
+def own_targets(
+    targets: Tensor | None, count: int, model: nn.Module, plan: Plan
+) -> Sequence[Tensor | None]:
+    if targets is None:
+        return [None] * count
+    expected = (count, *plan.train.y.shape)
+    if not isinstance(targets, Tensor) or targets.shape != expected:
+        got = getattr(targets, "shape", type(targets).__name__)
+        raise ValueError(f"targets must be a tensor of shape {expected}, got {got}")
+    targets = targets.to(plan.device)
+    every = Split(plan.train.x, targets.flatten(0, 1))
+    check_outputs("targets", model, every, plan.measures)
+    return targets.unbind()
