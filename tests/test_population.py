@@ -1,5 +1,6 @@
 """Population training: R runs at once have the numbers of R single runs."""
 
+import math
 import os
 from functools import partial
 from types import SimpleNamespace
@@ -392,6 +393,26 @@ def test_a_run_that_diverges_is_marked_and_the_others_go_on(stack):
     assert not any(module.training for model in together.models for module in model.modules())
 
 
+class Exploding(torch.optim.SGD):
+    steps = 0
+
+    def step(self, closure=None):
+        super().step(closure)
+        self.steps += 1
+        for weight in self.param_groups[0]["params"]:
+            weight.data *= math.inf if self.steps > 10 else 1  # in the second epoch
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_a_run_that_diverges_late_keeps_its_past_and_its_best_weights(stack):
+    options = {"optimizer": partial(Exploding, lr=0.1), "early_stopping": EarlyStopping()}
+    together = many(stack=stack, **options)
+    assert together.diverged == [True] * 3
+    assert together["val_loss"].shape == (3, 1)
+    for model, val_loss in zip(together.models, together["val_loss"][:, 0], strict=True):
+        assert evaluate(model, make_splits().val)["loss"] == pytest.approx(val_loss, rel=1e-5)
+
+
 @pytest.mark.parametrize("stack", [True, False])
 def test_all_runs_diverge(stack):
     together = many(optimizer=partial(SGD, lr=1e30), stack=stack)
@@ -430,6 +451,7 @@ def test_large_convolutions_on_a_cpu_are_not_stacked(size, batch_size, sizes, st
     assert_same(together, [single(make_model, splits, seed=seed, **options) for seed in range(2)])
 
 
+@pytest.mark.filterwarnings("ignore:val_loss never improved")
 def test_in_processes_the_numbers_are_those_of_one_process(monkeypatch):
     monkeypatch.setattr(population, "_processes", lambda plan: 2)
     parents = []
@@ -497,6 +519,33 @@ def test_the_history_has_a_run_axis_and_goes_through_a_file(tmp_path):
     assert (loaded["val_loss"].shape, loaded.models) == (together["val_loss"].shape, [])
     assert loaded.seconds == together.seconds
     assert min(together.seconds) > 0
+
+
+def test_statistics_over_runs():
+    short, long = (
+        History(0, {"val_loss": [4.0]}, [1.0]),
+        History(1, {"val_loss": [3.0, 1.0]}, [2, 2]),
+    )
+    lost = History(2, {"val_loss": []}, [], diverged=True)
+    history = History.stack([short, long, lost])
+    nan = math.nan
+    np.testing.assert_equal(history["val_loss"], [[4, nan], [3, 1], [nan, nan]])
+    assert history.best_epoch == [0, 1, None]
+    np.testing.assert_equal(history.best("val_loss"), [4, 1, nan])
+    assert history.mean("val_loss").tolist() == [3.5, 1]
+    assert history.median("val_loss").tolist() == [3.5, 1]
+    assert history.interval("val_loss", coverage=1).tolist() == [[3, 1], [4, 1]]
+    assert history.interval("val_loss", coverage=0.5).tolist() == [[3.25, 1], [3.75, 1]]
+    assert (history.epochs, history.seconds) == (2, [3, 2])
+    assert repr(history) == "History(runs=3, epochs=2, val_loss=2.5, stopped_early=0, diverged=1)"
+    assert history == History.from_dict(history.to_dict())
+    assert history != History.stack([short, long, History(2, {"val_loss": []}, [])])
+    assert long.best("val_loss").tolist() == [1]
+    assert long.mean("val_loss").tolist() == long["val_loss"].tolist()
+    with pytest.raises(ValueError, match="coverage must lie between 0 and 1, got 95"):
+        history.interval("val_loss", coverage=95)
+    with pytest.raises(ValueError, match=r"every column .* needs the shape \(3, 2\)"):
+        History.from_dict(history.to_dict() | {"columns": {"val_loss": [[1, 2], [3, 4]]}})
 
 
 def test_populations_are_compared_run_by_run():
@@ -587,27 +636,40 @@ def test_bad_models(make_model, error, message):
 
 
 def test_memory_that_does_not_suffice_is_said_before_it_is_taken(monkeypatch, stacked):
+    built = []
+
+    def wide(seed):
+        built.append(seed)
+        return mlp((64, 4000, 10), seed=seed)
+
     monkeypatch.setattr(stack, "_free_memory", lambda device: 30e6)
-    many(stack=True)
-    stacked.clear()
-    wide = partial(mlp, (64, 4000, 10))
-    with pytest.raises(
-        MemoryError, match=r"a stack of 5 runs needs about 0\.0\d GB, but cpu has 0\.03"
-    ):
+    message = r"a stack of 5 runs would take about 0\.04 GB, but cpu has 0\.03 GB free"
+    with pytest.raises(MemoryError, match=message):
         many(wide, runs=5)
     assert stacked == []
+    many(wide, runs=2)
+    assert stacked == [2]
+    built.clear()
+    with pytest.raises(MemoryError, match=r"25 networks would take about 0\.03 GB"):
+        many(wide, runs=25, stack=False)
+    assert built == [0]
 
 
 def test_the_estimate_of_memory_grows_with_what_it_counts(monkeypatch):
-    def estimate(width, runs, batch_size):
-        monkeypatch.setattr(stack, "_free_memory", lambda device: 0)
-        with pytest.raises(MemoryError) as error:
-            many(partial(mlp, (64, width, 10)), runs=runs, batch_size=batch_size, stack=True)
-        return float(str(error.value).split("about ")[1].split()[0])
+    needs = {}
+    monkeypatch.setattr(
+        population, "require_memory", lambda what, needed, device: needs.update({what: needed})
+    )
 
-    wide = estimate(40_000, 2, 16)
-    weights = 2 * 40_000 * (64 + 1 + 10) * 4 / 1e9
-    assert 4 * weights < wide < 10 * weights
-    assert estimate(40_000, 4, 16) == pytest.approx(2 * wide, rel=0.1)
-    assert estimate(40_000, 2, 64) > 1.1 * wide
-    assert stack._free_memory(torch.device("cpu")) >= 0
+    def estimate(runs, batch_size):
+        many(partial(mlp, (64, 4000, 10)), runs=runs, batch_size=batch_size, stack=True)
+        return needs[f"a stack of {runs} runs"]
+
+    weights = 4 * (4000 * (64 + 1 + 10) + 10)
+    assert estimate(2, 16) == pytest.approx(2 * 6 * weights, rel=0.3)
+    assert needs["2 networks"] == 2 * weights
+    assert estimate(4, 16) == pytest.approx(2 * estimate(2, 16))
+    # Every example is kept as the input, as the hidden layer and as what the loss needs.
+    more = estimate(2, 64) - estimate(2, 16)
+    assert more == pytest.approx(2 * 3 * 48 * 4 * (64 + 4000), rel=0.1)
+    assert stack._free_memory(torch.device("cpu")) > 0

@@ -215,25 +215,32 @@ def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
             group["fused"] = True
 
 
-def require_memory(runs: Sequence[Run], plan: Plan) -> None:
-    """Estimate what a stack will take, before it is taken.
+def require_memory(what: str, needed: float, device: torch.device) -> None:
+    """Say that memory does not suffice before it is taken.
 
     Raises:
-        MemoryError: it is more than the device has.
+        MemoryError: fewer bytes than ``needed`` are free.
     """
-    network = copy.deepcopy(runs[0].model).train()
-    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
-    with seeded(0, plan.device):
-        activations = (_saved(network, plan, 4) - _saved(network, plan, 2)) / 2  # of one example
-    # Weights, gradients, two moments, the models and their best weights; activations twice, for
-    # their gradients.
-    needed = len(runs) * (6 * weights + 2 * plan.batch_size * activations)
-    free = _free_memory(plan.device)
+    free = _free_memory(device)
     if needed > free:
         raise MemoryError(
-            f"a stack of {len(runs)} runs needs about {needed / 1e9:.2f} GB, but {plan.device} has "
-            f"{free / 1e9:.2f} GB free: take fewer runs, a smaller batch_size or stack=False"
+            f"{what} would take about {needed / 1e9:.2f} GB, but {device} has {free / 1e9:.2f} GB "
+            "free: take fewer runs or, for a stack, a smaller batch_size or stack=False"
         )
+
+
+def weight_bytes(model: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in model.state_dict().values())
+
+
+def stack_bytes(runs: Sequence[Run], plan: Plan) -> float:
+    """An estimate of what a stack takes, which was between 0.9 and 1.2 of what was measured."""
+    network = copy.deepcopy(runs[0].model).train()
+    with seeded(0, plan.device):
+        activations = (_saved(network, plan, 4) - _saved(network, plan, 2)) / 2  # of one example
+    # Weights, gradients, two moments, copies of the best; activations, gradients and copies.
+    each = 6 * weight_bytes(network) + 3 * plan.batch_size * activations
+    return len(runs) * each + sum(16 * len(run.train) for run in runs)  # orders of the examples
 
 
 def _saved(network: nn.Module, plan: Plan, n: int) -> int:
