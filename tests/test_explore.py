@@ -121,7 +121,11 @@ def test_a_new_file_is_a_new_explorable_and_cannot_break_out_of_its_script(tmp_p
     header = {
         "title": "Dial",
         "about": "a < b",
-        "state": {"rate": {"value": 0.5, "min": 0, "max": 1, "unit": "</script><b>"}},
+        "state": {
+            "rate": {"value": 0.5, "min": 0, "max": 1, "unit": "</script><b>"},
+            "shape": {"value": "bowl", "choices": ["bowl", "saddle"]},
+            "racers": {"value": ["a"], "choices": ["a", "b", "c"], "length": [1, 2]},
+        },
     }
     folder = tmp_path / "explorables"
     folder.mkdir()
@@ -130,10 +134,18 @@ def test_a_new_file_is_a_new_explorable_and_cannot_break_out_of_its_script(tmp_p
     (folder / "dial.html").write_text(f"<!-- {json.dumps(header)} -->\n{body}", encoding="utf-8")
     monkeypatch.setattr(explore.resources, "files", lambda package: tmp_path)
 
-    html = Explorable("dial", rate=0.25)._repr_html_()
+    html = Explorable("dial", rate=0.25, racers=("c", "a"))._repr_html_()
 
-    assert embedded(html) == {"rate": 0.25}
+    assert embedded(html) == {"rate": 0.25, "shape": "bowl", "racers": ["c", "a"]}
     assert html.count("</script>") == 1
     assert "a &lt; b" in html
     with pytest.raises(ValueError, match="must be one of dial"):
         Explorable("softmax_lab")
+    with pytest.raises(ValueError, match="^shape must be one of bowl, saddle; got 'hill'$"):
+        Explorable("dial", shape="hill")
+    with pytest.raises(ValueError, match=r"^racers\[1\] must be one of a, b, c; got 3$"):
+        Explorable("dial", racers=["a", 3])
+    with pytest.raises(ValueError, match="^racers must hold 1 to 2 names, got 3$"):
+        Explorable("dial", racers=["a", "b", "c"])
+    with pytest.raises(TypeError, match="^racers must be a sequence of names, got 'a'$"):
+        Explorable("dial", racers="a")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -86,18 +87,27 @@ def _checked(key: str, value: Any, field: Field) -> Any:
     """``value`` as a plain Python object of the default's type, or an error that names ``key``."""
     value = value.tolist() if hasattr(value, "tolist") else value
     default = field["value"]
+    names = "choices" in field
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise TypeError(f"{key} must be True or False, got {value!r}")
         return value
     if not isinstance(default, list):
-        return _number(key, value, field, type(default))
+        return _choice(key, value, field) if names else _number(key, value, field, type(default))
+    items = "names" if names else "numbers"
     if not isinstance(value, list | tuple):
-        raise TypeError(f"{key} must be a sequence of numbers, got {value!r}")
+        raise TypeError(f"{key} must be a sequence of {items}, got {value!r}")
     shortest, longest = field["length"]
     if not shortest <= len(value) <= longest:
-        raise ValueError(f"{key} must hold {shortest} to {longest} numbers, got {len(value)}")
-    return [_number(f"{key}[{i}]", item, field, float) for i, item in enumerate(value)]
+        raise ValueError(f"{key} must hold {shortest} to {longest} {items}, got {len(value)}")
+    one = _choice if names else partial(_number, kind=float)
+    return [one(f"{key}[{i}]", item, field) for i, item in enumerate(value)]
+
+
+def _choice(label: str, value: Any, field: Field) -> str:
+    if value not in field["choices"]:
+        raise ValueError(f"{label} must be one of {', '.join(field['choices'])}; got {value!r}")
+    return value
 
 
 def _number(label: str, value: Any, field: Field, kind: type) -> int | float:
