@@ -141,11 +141,11 @@ def test_a_new_file_is_a_new_explorable_and_cannot_break_out_of_its_script(tmp_p
     assert "a &lt; b" in html
     with pytest.raises(ValueError, match="must be one of dial"):
         Explorable("softmax_lab")
-    with pytest.raises(ValueError, match="^shape must be one of bowl, saddle; got 'hill'$"):
+    with pytest.raises(ValueError, match=r"^shape must be one of bowl, saddle; got 'hill'$"):
         Explorable("dial", shape="hill")
     with pytest.raises(ValueError, match=r"^racers\[1\] must be one of a, b, c; got 3$"):
         Explorable("dial", racers=["a", 3])
-    with pytest.raises(ValueError, match="^racers must hold 1 to 2 names, got 3$"):
+    with pytest.raises(ValueError, match=r"^racers must hold 1 to 2 names, got 3$"):
         Explorable("dial", racers=["a", "b", "c"])
-    with pytest.raises(TypeError, match="^racers must be a sequence of names, got 'a'$"):
+    with pytest.raises(TypeError, match=r"^racers must be a sequence of names, got 'a'$"):
         Explorable("dial", racers="a")

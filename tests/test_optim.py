@@ -1,0 +1,345 @@
+"""The optimizers of chapters 09 to 11 against torch.optim, in parameters, state and errors."""
+
+import copy
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from l2g import optim
+
+EXACT = {"rtol": 1e-12, "atol": 1e-12}
+STEPS = 1000
+
+# ours → PyTorch's, with the same arguments
+PAIRS = {
+    "SGD": (optim.SGD, torch.optim.SGD, {"lr": 0.01}),
+    "Momentum": (optim.Momentum, torch.optim.SGD, {"lr": 0.003, "momentum": 0.9}),
+    "Nesterov": (
+        optim.Nesterov,
+        partial(torch.optim.SGD, nesterov=True),
+        {"lr": 0.003, "momentum": 0.9},
+    ),
+    "Adagrad": (optim.Adagrad, torch.optim.Adagrad, {"lr": 0.1}),
+    "Adadelta": (optim.Adadelta, torch.optim.Adadelta, {"lr": 1.0, "rho": 0.95}),
+    "RMSprop": (optim.RMSprop, torch.optim.RMSprop, {"lr": 0.01, "alpha": 0.95}),
+    "Adam": (optim.Adam, torch.optim.Adam, {"lr": 0.02, "betas": (0.8, 0.99)}),
+    "AMSGrad": (optim.AMSGrad, partial(torch.optim.Adam, amsgrad=True), {"lr": 0.02}),
+    "AdamW": (optim.AdamW, torch.optim.AdamW, {"lr": 0.02}),
+}
+each_pair = pytest.mark.parametrize("name", PAIRS)
+
+
+def start(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(3, 2), (3,), (1, 3), ()]
+    return [
+        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        for shape in shapes
+    ]
+
+
+def objective(params, t):
+    """Not convex, noisy, and with a parameter that often has a gradient of exactly 0."""
+    w1, b1, w2, b2 = params
+    generator = torch.Generator().manual_seed(t)
+    x = torch.randn(8, 2, generator=generator, dtype=torch.float64)
+    y = torch.sin(2 * x.sum(1)) + 0.1 * torch.randn(8, generator=generator, dtype=torch.float64)
+    loss = ((torch.tanh(x @ w1.T + b1) @ w2.T)[:, 0] + b2 - y).square().mean()
+    return loss + (0 * b2 if t % 5 else 3 * torch.cos(b2))
+
+
+def run(factory, steps=STEPS, prepare=None, params=None, first=0):
+    params = start() if params is None else params
+    optimizer = factory(params)
+    for t in range(first, first + steps):
+        if prepare:
+            prepare(optimizer, t)
+        optimizer.zero_grad()
+        objective(params, t).backward()
+        if t % 5:
+            params[3].grad.zero_()  # as rows of an embedding that no example has touched
+        optimizer.step()
+    return params, optimizer
+
+
+def assert_same(ours, theirs):
+    (params, optimizer), (their_params, their_optimizer) = ours, theirs
+    for w, other in zip(params, their_params, strict=True):
+        assert w.isfinite().all()
+        torch.testing.assert_close(w, other, **EXACT)
+        kept, expected = optimizer.state[w], their_optimizer.state[other]
+        expected = {k: v for k, v in expected.items() if v is not None}
+        assert set(kept) == set(expected) - ({"step"} - set(kept))
+        for key, value in kept.items():
+            value = torch.as_tensor(value, dtype=torch.float64)
+            torch.testing.assert_close(value, expected[key].double(), **EXACT)
+
+
+@each_pair
+@pytest.mark.parametrize("weight_decay", [0.0, 0.03])
+def test_a_thousand_steps_equal_those_of_torch(name, weight_decay):
+    ours, theirs, hyper = PAIRS[name]
+    hyper = hyper | {"weight_decay": weight_decay}
+    result = run(partial(ours, **hyper))
+    assert_same(result, run(partial(theirs, **hyper)))
+    assert max((w - before).abs().max() for w, before in zip(result[0], start(), strict=True)) > 0.1
+
+
+@each_pair
+def test_defaults_are_those_of_torch(name):
+    ours, theirs, _ = PAIRS[name]
+    expected = theirs(start(), **({"momentum": 0.9} if name == "Nesterov" else {})).defaults
+    for key, value in ours(start()).defaults.items():
+        if key not in ("bias_correction", "convention", "momentum"):
+            assert value == expected[key], key
+
+
+@each_pair
+def test_the_rate_may_change_in_mid_run(name):
+    def prepare(optimizer, t):
+        if t == 300:
+            optimizer.param_groups[0]["lr"] *= 0.1
+
+    ours, theirs, hyper = PAIRS[name]
+    assert_same(
+        run(partial(ours, **hyper), prepare=prepare), run(partial(theirs, **hyper), prepare=prepare)
+    )
+
+
+@each_pair
+def test_groups_have_options_of_their_own(name):
+    ours, theirs, hyper = PAIRS[name]
+
+    def grouped(make):
+        def factory(params):
+            own = {"params": params[2:], "lr": 0.3 * hyper["lr"], "weight_decay": 0.1}
+            return make([{"params": params[:2]}, own], **hyper)
+
+        return factory
+
+    assert_same(run(grouped(ours)), run(grouped(theirs)))
+
+
+@each_pair
+def test_saved_and_loaded_it_goes_on_as_if_nothing_had_happened(name):
+    ours, theirs, hyper = PAIRS[name]
+    params, optimizer = run(partial(ours, **hyper), 400)
+    state = copy.deepcopy(optimizer.state_dict())
+
+    def loaded(params):
+        new = ours(params, lr=123.0)
+        new.load_state_dict(state)
+        return new
+
+    again = [w.detach().clone().requires_grad_() for w in params]
+    resumed = run(loaded, 600, params=again, first=400)
+    assert_same(resumed, run(partial(theirs, **hyper)))
+
+
+@each_pair
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_other_precisions_stay_what_they_are(name, dtype):
+    ours, theirs, hyper = PAIRS[name]
+    ends = []
+    for make in (ours, theirs):
+        w = torch.linspace(-1, 1, 5).to(dtype).requires_grad_()
+        optimizer = make([w], **hyper)
+        for _ in range(20):
+            w.grad = (w.detach() - 0.5) * 2
+            optimizer.step()
+        assert all(v.dtype == dtype for k, v in optimizer.state[w].items() if k != "step")
+        ends.append(w.detach())
+    tolerance = 1e-5 if dtype == torch.float32 else 0.05
+    torch.testing.assert_close(ends[0], ends[1], rtol=tolerance, atol=tolerance)
+
+
+# --- What torch does not have ---------------------------------------------------------------------
+
+
+def test_the_textbook_convention_by_hand_and_when_it_equals_torch():
+    params, _ = run(partial(optim.Momentum, lr=0.003, convention="textbook"))
+    theirs, _ = run(partial(torch.optim.SGD, lr=0.003, momentum=0.9))
+    for w, other in zip(params, theirs, strict=True):
+        torch.testing.assert_close(w, other, rtol=1e-9, atol=1e-9)
+
+    w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    optimizer = optim.Momentum([w], lr=0.05, convention="textbook")
+    position, velocity = 1.0, 0.0
+    for t in range(8):
+        optimizer.param_groups[0]["lr"] = lr = 0.05 if t < 4 else 0.005
+        velocity = 0.9 * velocity - lr * position
+        position += velocity
+        w.grad = w.detach().clone()
+        optimizer.step()
+        assert w.item() == pytest.approx(position, abs=1e-15)
+    assert position == pytest.approx(0.09676, abs=1e-4)  # torch's convention ends at 0.509
+
+
+def test_nesterov_is_the_look_ahead_of_the_textbook():
+    lr, mu = 0.05, 0.9
+    w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    optimizer = optim.Nesterov([w], lr=lr, momentum=mu)
+    theta, v = 1.0, 0.0
+    for _ in range(30):
+        v = mu * v - lr * (theta + mu * v)  # the gradient of w²/2 at the look-ahead point
+        theta += v
+        w.grad = w.detach().clone()
+        optimizer.step()
+        assert w.item() == pytest.approx(theta + mu * v, abs=1e-15)
+
+
+def test_adam_without_bias_correction_by_hand():
+    w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    optimizer = optim.Adam([w], lr=0.01, bias_correction=False)
+    m = v = 0.0
+    position = 1.0
+    for t in range(50):
+        g = math.sin(t)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        position -= 0.01 * m / (math.sqrt(v) + 1e-8)
+        w.grad = torch.tensor(g, dtype=torch.float64)
+        optimizer.step()
+        assert w.item() == pytest.approx(position, rel=1e-12)
+
+
+# --- R runs at once -------------------------------------------------------------------------------
+
+PER_RUN = {
+    "SGD": {"lr": [0.01, 0.1, 0.3], "weight_decay": [0.0, 0.1, 0.01]},
+    "Momentum": {"lr": [0.01, 0.1, 0.03], "momentum": [0.0, 0.9, 0.5]},
+    "Nesterov": {"lr": [0.01, 0.1, 0.03], "momentum": [0.0, 0.9, 0.5]},
+    "Adagrad": {"lr": [0.01, 0.1, 1.0], "eps": [1e-10, 1e-3, 0.1]},
+    "Adadelta": {"lr": [0.5, 1.0, 2.0], "rho": [0.5, 0.9, 0.99]},
+    "RMSprop": {"lr": [0.01, 0.1, 0.3], "alpha": [0.5, 0.9, 0.99]},
+    "Adam": {"lr": [0.01, 0.1, 0.3], "betas": [(0.9, 0.999), (0.0, 0.9), (0.5, 0.5)]},
+    "AMSGrad": {"lr": [0.01, 0.1, 0.3], "betas": [(0.9, 0.999), (0.0, 0.9), (0.5, 0.5)]},
+    "AdamW": {"lr": [0.01, 0.1, 0.3], "weight_decay": [0.0, 0.1, 1.0]},
+}
+
+
+@each_pair
+def test_one_optimizer_for_many_runs_equals_one_for_each(name):
+    ours, of_run = PAIRS[name][0], PER_RUN[name]
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(3, 4, 2), (3, 4), (3,)]
+    together = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
+    apart = [[w[r].clone() for w in together] for r in range(3)]
+    tensors = {
+        key: tuple(torch.tensor(column) for column in zip(*values, strict=True))
+        if key == "betas"
+        else torch.tensor(values, dtype=torch.float64)
+        for key, values in of_run.items()
+    }
+    optimizers = [ours(together, **tensors)]
+    optimizers += [ours(ws, **{k: v[r] for k, v in of_run.items()}) for r, ws in enumerate(apart)]
+    for _ in range(50):
+        for i, w in enumerate(together):
+            w.grad = torch.randn(w.shape, generator=generator, dtype=torch.float64) + w
+            for r in range(3):
+                apart[r][i].grad = w.grad[r].clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for i, w in enumerate(together):
+        expected = torch.stack([ws[i] for ws in apart])
+        # betas arrive as float32 tensors, as a user would write them
+        torch.testing.assert_close(w, expected, rtol=1e-5, atol=1e-5)
+
+
+# --- What a user can get wrong --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "hyper", "error", "message"),
+    [
+        (optim.SGD, {"lr": -0.1}, ValueError, "lr must be at least 0 and finite, got -0.1"),
+        (optim.SGD, {"lr": math.nan}, ValueError, "lr must be at least 0 and finite, got nan"),
+        (optim.SGD, {"lr": math.inf}, ValueError, "lr must be at least 0 and finite, got inf"),
+        (optim.SGD, {"lr": "0.1"}, TypeError, "lr must be a number, got '0.1'"),
+        (optim.SGD, {"lr": torch.tensor([0.1, -1])}, ValueError, "lr must be at least 0"),
+        (optim.SGD, {"weight_decay": -1}, ValueError, "weight_decay must be at least 0"),
+        (optim.Momentum, {"momentum": 1.0}, ValueError, "momentum must .* below 1, got 1.0"),
+        (optim.Nesterov, {"momentum": -0.1}, ValueError, "momentum must .* below 1, got -0.1"),
+        (optim.Momentum, {"convention": "ema"}, ValueError, "'torch' or 'textbook', got 'ema'"),
+        (optim.Adam, {"betas": (0.9, 1.0)}, ValueError, r"betas must .* below 1, got \(0.9, 1.0\)"),
+        (optim.Adam, {"betas": (-0.1, 0.9)}, ValueError, "betas must be at least 0"),
+        (optim.Adam, {"betas": 0.9}, TypeError, "betas must be a pair of numbers, got 0.9"),
+        (optim.Adam, {"betas": (0.9,)}, TypeError, "betas must be a pair of numbers"),
+        (optim.AdamW, {"eps": -1e-8}, ValueError, "eps must be at least 0"),
+        (optim.RMSprop, {"alpha": 1.5}, ValueError, "alpha must be at least 0 and below 1"),
+        (optim.Adadelta, {"rho": 1}, ValueError, "rho must be at least 0 and below 1, got 1"),
+    ],
+)
+def test_hyperparameters_out_of_range_are_named(make, hyper, error, message):
+    with pytest.raises(error, match=message):
+        make(start(), **hyper)
+
+
+@each_pair
+def test_no_parameters(name):
+    with pytest.raises(ValueError, match="params must hold at least one parameter, got none"):
+        PAIRS[name][0](iter([]))
+
+
+def test_options_of_a_group_are_checked_too():
+    params = start()
+    optimizer = optim.Adam(params[:2])
+    with pytest.raises(ValueError, match="lr must be at least 0 and finite, got -1"):
+        optimizer.add_param_group({"params": params[2:], "lr": -1})
+    assert len(optimizer.param_groups) == 1
+
+
+@each_pair
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_is_named_and_nothing_changes(name, bad):
+    params, optimizer = run(PAIRS[name][0], 3)
+    before = [w.detach().clone() for w in params]
+    state = copy.deepcopy(optimizer.state_dict())
+    params[2].grad[0, 1] = bad
+    message = r"gradient of parameter number 2, of shape \(1, 3\), holds 1 NaN or infinite number"
+    with pytest.raises(FloatingPointError, match=message):
+        optimizer.step()
+    assert all(map(torch.equal, before, params))
+    after = optimizer.state_dict()["state"]
+    for i, kept in state["state"].items():
+        assert all(torch.equal(*map(torch.as_tensor, (v, after[i][k]))) for k, v in kept.items())
+
+
+def test_the_gradient_is_named_if_the_parameters_are():
+    model = torch.nn.Linear(2, 1)
+    optimizer = optim.SGD(model.named_parameters())
+    model(torch.full((1, 2), math.inf)).sum().backward()
+    with pytest.raises(FloatingPointError, match="gradient of parameter 'weight', of shape"):
+        optimizer.step()
+
+
+def test_large_but_finite_gradients_pass():
+    w = torch.zeros(4, requires_grad=True)
+    w.grad = torch.full((4,), 3e38)  # whose sum overflows
+    optim.Adam([w]).step()
+    assert w.isfinite().all()
+
+
+def test_a_closure_is_called_with_gradients_on():
+    w = torch.tensor([2.0], requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = w.square().sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure) == 4.0
+    assert w.item() == 0.0
+
+
+def test_parameters_without_a_gradient_are_left_alone():
+    params = start()
+    params[0].grad = torch.ones_like(params[0])
+    optimizer = optim.Adam(params)
+    before = params[1].detach().clone()
+    optimizer.step()
+    assert torch.equal(params[1], before)
+    assert params[1] not in optimizer.state
