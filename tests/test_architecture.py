@@ -23,6 +23,7 @@ ARROWS = {
     "metrics": set(),
     "models": set(),
     "optim": set(),
+    "pace": {"checkpoint", "checks", "data", "losses", "plots", "schedules"},
     "plots": {"history"},
     "population": {
         "checkpoint",
@@ -30,14 +31,16 @@ ARROWS = {
         "data",
         "history",
         "losses",
+        "pace",
         "runs",
         "stack",
         "training",
     },
     "resampling": set(),
+    "schedules": {"checks"},
     "runs": {"checkpoint", "checks", "data", "history", "training"},
-    "stack": {"checkpoint", "data", "runs", "training"},
-    "training": {"checkpoint", "checks", "data", "history", "losses", "metrics"},
+    "stack": {"checkpoint", "data", "optim", "pace", "runs", "training"},
+    "training": {"checkpoint", "checks", "data", "history", "losses", "metrics", "pace"},
 }
 
 

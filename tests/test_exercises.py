@@ -16,6 +16,10 @@ CHAPTERS = {
     "ch01": BOOK / "01_generalization.md",
     "ch02": BOOK / "02_bias_variance.md",
     "ch06": BOOK / "06_cross_entropy.md",
+    "ch09": BOOK / "09_gradient_descent.md",
+    "ch10": BOOK / "10_momentum.md",
+    "ch11": BOOK / "11_adaptive.md",
+    "ch12": BOOK / "12_schedules.md",
 }
 EXERCISES = registry()
 MISTAKES = [(name, hint) for name, exercise in EXERCISES.items() for hint in exercise.mistakes]

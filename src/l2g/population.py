@@ -25,6 +25,7 @@ from l2g.checks import check_roles, whole_number
 from l2g.data import Split, Splits, to_float
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
+from l2g.pace import Pace
 from l2g.runs import Plan, Run, built, indices, of_one_shape, own_targets, routed, seeds_of
 from l2g.stack import Stack, require_memory, stack_bytes, train_together, weight_bytes
 from l2g.training import Measure, bar, choose_device, empty_columns, fit, prepared
@@ -47,6 +48,7 @@ def fit_many(
     loss: Measure = cross_entropy,
     epochs: int,
     batch_size: int = 128,
+    schedule: Callable[[Any], Any] | None = None,
     train_indices: Sequence[Any] | None = None,
     val_indices: Sequence[Any] | None = None,
     targets: Tensor | None = None,
@@ -72,8 +74,8 @@ def fit_many(
         make_model: builds the network of one run from ``seed=`` and what ``hyper`` adds, e.g.
             ``partial(mlp, (64, 32, 10))``. The global random state is seeded meanwhile.
         runs: R, for the seeds 0 … R−1; or the R seeds, which may repeat.
-        optimizer, loss, epochs, batch_size, after_epoch, eval_train, metrics, device: as for
-            ``fit``. A hook sees the history and the network of one run and ends that run only.
+        optimizer, loss, epochs, batch_size, schedule, after_epoch, eval_train, metrics, device: as
+            for ``fit``. A hook sees the history and the network of one run and ends that run only.
         train_indices, val_indices: for each run the indices of its examples in ``splits.train``
             and ``splits.val`` (folds, bootstrap draws, subsets), of any length; by default all.
         targets: (R, N, ...), in place of those of ``splits.train``, e.g. with label noise.
@@ -103,7 +105,8 @@ def fit_many(
     train, val, measures = prepared(first, splits, loss, metrics, device)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
     columns = empty_columns(watched, measures, early_stopping)
-    plan = Plan(train, val, measures, epochs, batch_size, eval_train, after_epoch, device, progress)
+    common = (schedule, eval_train, after_epoch, device, progress)
+    plan = Plan(train, val, measures, epochs, batch_size, *common)
     of_run: dict[str, Any] = {
         "seed": seeds,
         "options": for_optimizer,
@@ -169,6 +172,8 @@ def _obstacle(runs: Sequence[Run], plan: Plan) -> str | None:
     """Why these runs cannot be one stack: found by trying, on a few examples."""
     if not _elementwise(runs[0].optimizer, plan.device):
         return "the optimizer does not treat every number of the weights by itself"
+    if Pace(plan.schedule, runs[0].optimizer(runs[0].model.parameters())).watches:
+        return "the schedule watches the loss of one run"
     train, val = runs[0].train[:4], runs[0].val[:4]
     few = [replace(r, model=copy.deepcopy(r.model), train=train, val=val) for r in runs[:2]]
     try:
@@ -231,6 +236,7 @@ def _train_alone(run: Run, plan: Plan) -> None:
             metrics=measures,
             epochs=plan.epochs,
             batch_size=plan.batch_size,
+            schedule=plan.schedule,
             seed=run.seed,
             early_stopping=run.stopping,
             after_epoch=[keep, *plan.hooks],

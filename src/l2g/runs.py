@@ -39,6 +39,7 @@ class Plan:
     measures: Mapping[str, Measure]
     epochs: int
     batch_size: int
+    schedule: Callable[[Any], Any] | None
     eval_train: bool
     hooks: Sequence[Hook]
     device: torch.device

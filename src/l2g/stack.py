@@ -19,6 +19,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from l2g.checkpoint import seeded
 from l2g.data import Split, to_float
+from l2g.optim import Optimizer
+from l2g.pace import Pace
 from l2g.runs import Plan, Run
 from l2g.training import Measure, bar, zeros
 
@@ -33,6 +35,7 @@ class Stack:
 
     Runs whose optimizers have the same options, one after another, are one block: an optimizer
     that treats every number by itself cannot tell a block of weights from the weights of one run.
+    With an optimizer of ``l2g.optim``, whose options may differ from run to run, all are one block.
     """
 
     def __init__(self, runs: Sequence[Run], plan: Plan) -> None:
@@ -42,11 +45,11 @@ class Stack:
         self.state = {**parameters, **buffers}
         self.leaves = [p for p in parameters.values() if p.requires_grad]
         self.blocks = []
-        for rows in _alike([run.options for run in runs]):
+        for rows, options in _blocks(runs, self.leaves[0]):
             weights = [leaf.detach()[rows] for leaf in self.leaves]
-            optimizer = runs[rows.start].optimizer(weights)
-            _fuse(optimizer, plan.device)
-            self.blocks.append((rows, weights, optimizer))
+            optimizer = runs[rows.start].optimizer(weights, **options)
+            _prepare(optimizer, plan.device)
+            self.blocks.append((rows, weights, optimizer, Pace(plan.schedule, optimizer)))
         targets = [run.targets for run in runs if run.targets is not None]
         self.targets = torch.stack(targets) if targets else None
 
@@ -84,10 +87,11 @@ class Stack:
         for leaf in self.leaves:
             leaf.grad = None
         loss.backward()
-        for rows, weights, optimizer in self.blocks:
+        for rows, weights, optimizer, pace in self.blocks:
             for weight, leaf in zip(weights, self.leaves, strict=True):
                 weight.grad = None if leaf.grad is None else leaf.grad[rows]
             optimizer.step()
+            pace.after_batch()
 
     def _means(
         self, split: Split, targets: Tensor | None, indices: Sequence[Tensor]
@@ -208,8 +212,32 @@ def _alike(keys: Sequence[Any]) -> list[slice]:
     return [slice(stop - n, stop) for n, stop in zip(lengths, accumulate(lengths), strict=True)]
 
 
-def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-    """One pass over the stack for each update; on a CPU PyTorch must be told to."""
+def _blocks(runs: Sequence[Run], weight: Tensor) -> list[tuple[slice, dict[str, Any]]]:
+    """Runs that one optimizer can serve, and the options, (R,), that set them apart."""
+    every = [run.options for run in runs]
+    differ = {name: [own[name] for own in every] for name in every[0]}
+    differ = {name: values for name, values in differ.items() if values != values[:1] * len(runs)}
+    numbers = [_is_number(value) for values in differ.values() for value in values]
+    if all(numbers) and isinstance(runs[0].optimizer([weight]), Optimizer):
+        return [(slice(0, len(runs)), {k: _column(values, weight) for k, values in differ.items()})]
+    return [(rows, {}) for rows in _alike(every)]
+
+
+def _is_number(value: Any) -> bool:
+    parts = value if isinstance(value, tuple | list) else [value]
+    return all(isinstance(part, int | float) and not isinstance(part, bool) for part in parts)
+
+
+def _column(values: Sequence[Any], weight: Tensor) -> Any:
+    if isinstance(values[0], tuple | list):  # Adam's betas
+        return tuple(_column(part, weight) for part in zip(*values, strict=True))
+    return torch.tensor(values, dtype=weight.dtype, device=weight.device)
+
+
+def _prepare(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """One fused pass over the stack for each update; on a CPU PyTorch must be told to."""
+    if isinstance(optimizer, Optimizer):
+        optimizer.check_gradients = False  # one run that diverges must not stop the others
     for group in optimizer.param_groups:
         if device.type == "cpu" and group.get("fused", False) is None and not group.get("foreach"):
             group["fused"] = True

@@ -18,6 +18,7 @@ from l2g.data import Split, Splits, batches
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
 from l2g.metrics import accuracy
+from l2g.pace import Pace
 
 __all__ = ["EarlyStopping", "History", "choose_device", "evaluate", "fit"]
 
@@ -32,6 +33,7 @@ def fit(
     loss: Measure = cross_entropy,
     epochs: int,
     batch_size: int = 128,
+    schedule: Callable[[Any], Any] | None = None,
     seed: int,
     early_stopping: EarlyStopping | None = None,
     after_epoch: Sequence[Hook] = (),
@@ -52,6 +54,9 @@ def fit(
         loss: (outputs, targets) → scalar mean over the batch.
         epochs: passes through the training data; a hook can end the run earlier.
         batch_size: examples per step; the last batch of an epoch may be smaller.
+        schedule: a factory, optimizer → learning-rate schedule, e.g.
+            ``partial(CosineAnnealingLR, T_max=steps)``; stepped after every batch. One that
+            watches the loss, ``ReduceLROnPlateau``, gets ``val_loss`` after every epoch.
         early_stopping: an ``EarlyStopping``, or ``None``.
         after_epoch: hooks, called as ``hook(history, model)``; a true result ends the run.
         checkpoint: file for the full state after every epoch. If it exists, the run goes on from
@@ -78,10 +83,11 @@ def fit(
     watched = {"train": train, "val": val} if eval_train else {"val": val}
     history = History(seed, empty_columns(watched, measures, early_stopping))
     optim = optimizer(model.parameters())
+    pace = Pace(schedule, optim)
     generator = torch.Generator().manual_seed(seed)
     hooks = [hook for hook in (early_stopping, *after_epoch) if hook is not None]
     settings = {"batch_size": batch_size, "loss": loss, "train": train, "val": val}
-    store = Checkpoint(checkpoint, model, optim, generator, hooks, settings)
+    store = Checkpoint(checkpoint, model, optim, generator, [*hooks, pace.schedule], settings)
 
     with seeded(seed, device):
         history = store.start(history, epochs)
@@ -95,12 +101,13 @@ def fit(
                 batch_loss = measures["loss"](model(x), y)
                 batch_loss.backward()
                 optim.step()
+                pace.after_batch()
                 total += batch_loss.detach() * len(x)
             model.eval()
-            running_loss = _finite(total.item() / len(train.x), epoch)
-            curves = _curves(model, watched, measures, batch_size)
-            seconds = time.perf_counter() - started
-            history.append({"running_loss": running_loss, **curves}, seconds)
+            curves = {"running_loss": _finite(total.item() / len(train.x), epoch)}
+            curves |= _curves(model, watched, measures, batch_size)
+            pace.after_epoch(curves["val_loss"])
+            history.append(curves, time.perf_counter() - started)
             history.stopped_early = True in [bool(hook(history, model)) for hook in hooks]
             store.save(history)
     if early_stopping is not None:

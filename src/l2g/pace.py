@@ -1,0 +1,162 @@
+"""Learning rates at work: a schedule inside the loop, and the range test that looks for a rate."""
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l2g.checkpoint import seeded
+from l2g.checks import check_roles, ready, whole_number
+from l2g.data import Split, batches
+from l2g.losses import cross_entropy
+from l2g.schedules import ReduceLROnPlateau, Schedule
+
+PLATEAUS = (ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
+SCHEDULES = (Schedule, torch.optim.lr_scheduler.LRScheduler, *PLATEAUS)
+
+
+class Pace:
+    """The schedule of a run, if it has one: stepped after every batch or, if it watches, epoch."""
+
+    def __init__(self, make: Callable[[Any], Any] | None, optimizer: torch.optim.Optimizer) -> None:
+        if make is not None and (isinstance(make, SCHEDULES) or not callable(make)):
+            raise TypeError(
+                f"schedule must make a schedule, got {type(make).__name__}: pass a factory such as "
+                "functools.partial(schedules.StepLR, step_size=100)"
+            )
+        self.schedule = None if make is None else make(optimizer)
+        self.watches = isinstance(self.schedule, PLATEAUS)
+
+    def after_batch(self) -> None:
+        if self.schedule is not None and not self.watches:
+            self.schedule.step()
+
+    def after_epoch(self, val_loss: float) -> None:
+        if self.schedule is not None and self.watches:
+            self.schedule.step(val_loss)
+
+
+@dataclass(frozen=True)
+class LRRangeTest:
+    """What a range test saw: the rate ``lr`` of each step, its ``loss``, the ``smoothed`` loss."""
+
+    lr: Tensor
+    loss: Tensor
+    smoothed: Tensor
+
+    def tenth_of_minimum(self) -> float:
+        """First rule: a tenth of the rate at which the smoothed loss is lowest."""
+        return self.lr[self.smoothed.argmin()].item() / 10
+
+    def last_descent(self) -> float:
+        """Second rule: the last rate at which the smoothed loss still clearly falls.
+
+        Clearly: at least half as steeply, per decade of the rate, as where it falls most steeply.
+        """
+        slope = torch.gradient(self.smoothed, spacing=(self.lr.log10(),))[0]
+        return self.lr[(slope <= slope.min() / 2).nonzero().max()].item()
+
+    def plot(self, ax: Any) -> None:
+        """Draw losses over the rates (a logarithmic axis), and what the two rules say."""
+        from l2g.plots import MUTED, series
+
+        ax.plot(self.lr, self.loss, color=MUTED, linewidth=0.8, alpha=0.6, label="each batch")
+        ax.plot(self.lr, self.smoothed, **series(0), label="smoothed")
+        rules = {"minimum / 10": self.tenth_of_minimum(), "last descent": self.last_descent()}
+        for i, (label, lr) in enumerate(rules.items(), start=1):
+            ax.axvline(lr, **series(i), label=f"{label}: {lr:.2g}")
+        top = max(self.smoothed[0].item(), self.smoothed.min().item()) * 1.5
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss (nats)", ylim=(0, top))
+        ax.legend()
+
+
+def lr_range_test(
+    model: nn.Module,
+    split: Split,
+    *,
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.SGD,
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 64,
+    seed: int = 0,
+    smoothing: float = 0.9,
+) -> LRRangeTest:
+    """Train a copy of ``model`` while the rate grows geometrically, until the loss explodes.
+
+    One run on changing weights, not repeated trials: it tells at which rates *these* first steps go
+    down and break, no more. ``model`` itself is not touched.
+
+    Args:
+        split: the training data; batches go round and round if they are too few.
+        optimizer: a factory, as for ``fit``; its own rate is overwritten.
+        lowest, highest: the first rate, and the rate after the last of ``steps``.
+        seed: of the order of the batches and of dropout.
+        smoothing: β of the bias-corrected exponential average of the losses.
+
+    Returns:
+        The steps up to the one at which the smoothed loss exceeds four times its lowest value.
+
+    Raises:
+        TypeError, ValueError: as ``fit``; rates not rising; ``smoothing`` outside [0, 1); a loss
+            that explodes before there are three steps.
+
+    Source: Smith (2017), "Cyclical learning rates for training neural networks", section 3.3.
+    """
+    steps = whole_number("steps", steps, least=3)
+    if not 0 < lowest < highest < math.inf:
+        raise ValueError(
+            f"lowest and highest must be 0 < lowest < highest, got {lowest}, {highest}"
+        )
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing must be at least 0 and below 1, got {smoothing!r}")
+    check_roles(model, optimizer, None, ())
+    device = next(model.parameters()).device
+    split, model = ready("split", split, device), copy.deepcopy(model).train()
+    lrs = torch.logspace(math.log10(lowest), math.log10(highest), steps, dtype=torch.float64)
+    with seeded(seed, device):
+        trace = _climb(model, split, optimizer(model.parameters()), loss, lrs, batch_size, seed)
+        losses, average, smoothed = [], 0.0, []
+        for t, value in enumerate(trace, start=1):
+            average = smoothing * average + (1 - smoothing) * value
+            losses.append(value)
+            smoothed.append(average / (1 - smoothing**t))
+            if not smoothed[-1] <= 4 * min(smoothed):  # NaN ends here, too
+                losses.pop(), smoothed.pop()
+                break
+    if len(losses) < 3:
+        raise ValueError(f"the loss exploded at once: take a lowest rate below {lowest}")
+    seen = lrs[: len(losses)]
+    return LRRangeTest(seen, torch.tensor(losses), torch.tensor(smoothed))
+
+
+def _climb(
+    model: nn.Module,
+    split: Split,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    lrs: Tensor,
+    batch_size: int,
+    seed: int,
+) -> Iterable[float]:
+    """The loss of each batch, before the step at the rate that belongs to it."""
+    generator = torch.Generator().manual_seed(seed)
+    endless = (
+        batch for _ in iter(int, 1) for batch in batches(split, batch_size, generator=generator)
+    )
+    for lr, (x, y) in zip(lrs.tolist(), endless, strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.zero_grad()
+        batch_loss = loss(model(x), y)
+        yield batch_loss.item()
+        batch_loss.backward()
+        try:
+            optimizer.step()
+        except FloatingPointError:  # a gradient that is not finite ends the climb, too
+            return
