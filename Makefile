@@ -50,6 +50,7 @@ check: .venv ## check style, types and that the notebooks are current
 
 bench: .venv ## measure speed, as ratios in one run
 	$(BIN)/python benchmarks/population.py
+	$(BIN)/python benchmarks/optimizers.py
 
 clean: ## remove what was built; the environments stay
 	rm -rf book/_build dist .pytest_cache .ruff_cache .mypy_cache

@@ -69,16 +69,19 @@ class Optimizer(torch.optim.Optimizer):
         raise NotImplementedError
 
     def _refuse_nan(self) -> None:
+        every = [w.grad for group in self.param_groups for w in group["params"]]
+        grads = [g for g in every if g is not None and g.device.type == "cpu"]
+        if not grads or torch.nn.utils.get_total_norm(grads).isfinite():
+            return  # the usual case; a norm may overflow, too, so look closer
         for group in self.param_groups:
             for i, w in enumerate(group["params"]):
-                g = w.grad
-                # A sum is cheap, and not finite if an entry is not; but it may overflow, too.
-                if g is None or g.device.type != "cpu" or g.sum().isfinite() or g.isfinite().all():
-                    continue
+                bad = 0 if w.grad is None else int((~w.grad.isfinite()).sum())
                 name = repr(group["param_names"][i]) if "param_names" in group else f"number {i}"
-                bad = f"holds {int((~g.isfinite()).sum())} NaN or infinite numbers"
-                shape = tuple(w.shape)
-                raise FloatingPointError(f"gradient of parameter {name}, of shape {shape}, {bad}")
+                if bad:
+                    raise FloatingPointError(
+                        f"gradient of parameter {name}, of shape {tuple(w.shape)}, holds {bad} NaN "
+                        "or infinite numbers"
+                    )
 
 
 class SGD(Optimizer):
