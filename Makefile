@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbmak
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks test test-colab check bench clean distclean .venv .venv-colab
+.PHONY: help book notebooks test test-colab check bench study clean distclean .venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python book/_ext/l2g_book/notebooks.py --check
+
+study: .venv ## run what the CIFAR-100 study still lacks (hours on a CPU; go on any time)
+	$(BIN)/python -m l2g.study
 
 bench: .venv ## measure speed, as ratios in one run
 	$(BIN)/python benchmarks/population.py

@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 
 # Exactly these arrows between the rooms of the package; lazy imports inside functions included.
 ARROWS = {
+    "augment": set(),
     "checkpoint": {"history"},
     "checks": {"data", "history"},
     "data": set(),
@@ -21,6 +22,7 @@ ARROWS = {
     "history": set(),
     "losses": set(),
     "metrics": set(),
+    "mixing": set(),
     "models": set(),
     "optim": set(),
     "pace": {"checkpoint", "checks", "data", "losses", "plots", "schedules"},
@@ -40,6 +42,16 @@ ARROWS = {
     "schedules": {"checks"},
     "runs": {"checkpoint", "checks", "data", "history", "training"},
     "stack": {"checkpoint", "data", "optim", "pace", "runs", "training"},
+    "study": {
+        "augment",
+        "checkpoint",
+        "data",
+        "history",
+        "metrics",
+        "mixing",
+        "models",
+        "training",
+    },
     "training": {"checkpoint", "checks", "data", "history", "losses", "metrics", "pace"},
 }
 

@@ -50,6 +50,7 @@ class TinyConvNet(nn.Module):
         in_shape: (C, H, W) of one image; H and W at least 8.
         norm: makes a normalization layer from a number of channels, e.g. ``nn.BatchNorm2d``.
         drop: makes a layer that follows each activation, e.g. ``lambda: nn.Dropout(0.5)``.
+        head_drop: makes a layer between the flattened features and the linear head.
         output: makes a last layer, e.g. ``nn.Sigmoid`` to reproduce a classic mistake.
         seed: draws the initial weights without touching the global random state.
 
@@ -64,6 +65,7 @@ class TinyConvNet(nn.Module):
         in_shape: tuple[int, int, int] = (3, 32, 32),
         norm: Callable[[int], nn.Module] | None = None,
         drop: Callable[[], nn.Module] | None = None,
+        head_drop: Callable[[], nn.Module] | None = None,
         output: Callable[[], nn.Module] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -81,7 +83,8 @@ class TinyConvNet(nn.Module):
                 layers += [norm(c_out)] if norm else []
                 layers.append(nn.LeakyReLU(0.2))
                 layers += [drop()] if drop else []
-            layers += [nn.Flatten(), nn.Linear(24 * (height // 8) * (width // 8), n_classes)]
+            layers += [nn.Flatten(), *([head_drop()] if head_drop else [])]
+            layers.append(nn.Linear(24 * (height // 8) * (width // 8), n_classes))
             layers += [output()] if output else []
             return nn.Sequential(*layers)
 

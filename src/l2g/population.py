@@ -28,7 +28,7 @@ from l2g.losses import cross_entropy
 from l2g.pace import Pace
 from l2g.runs import Plan, Run, built, indices, of_one_shape, own_targets, routed, seeds_of
 from l2g.stack import Stack, require_memory, stack_bytes, train_together, weight_bytes
-from l2g.training import Measure, bar, choose_device, empty_columns, fit, prepared
+from l2g.training import Measure, Transform, bar, choose_device, empty_columns, fit, prepared
 
 __all__ = ["fit_many"]
 
@@ -49,6 +49,7 @@ def fit_many(
     epochs: int,
     batch_size: int = 128,
     schedule: Callable[[Any], Any] | None = None,
+    transform: Transform | None = None,
     train_indices: Sequence[Any] | None = None,
     val_indices: Sequence[Any] | None = None,
     targets: Tensor | None = None,
@@ -74,8 +75,9 @@ def fit_many(
         make_model: builds the network of one run from ``seed=`` and what ``hyper`` adds, e.g.
             ``partial(mlp, (64, 32, 10))``. The global random state is seeded meanwhile.
         runs: R, for the seeds 0 … R−1; or the R seeds, which may repeat.
-        optimizer, loss, epochs, batch_size, schedule, after_epoch, eval_train, metrics, device: as
-            for ``fit``. A hook sees the history and the network of one run and ends that run only.
+        optimizer, loss, epochs, batch_size, schedule, transform, after_epoch, eval_train, metrics,
+            device: as for ``fit``. A hook sees the history and the network of one run and ends that
+            run only.
         train_indices, val_indices: for each run the indices of its examples in ``splits.train``
             and ``splits.val`` (folds, bootstrap draws, subsets), of any length; by default all.
         targets: (R, N, ...), in place of those of ``splits.train``, e.g. with label noise.
@@ -105,7 +107,7 @@ def fit_many(
     train, val, measures = prepared(first, splits, loss, metrics, device)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
     columns = empty_columns(watched, measures, early_stopping)
-    common = (schedule, eval_train, after_epoch, device, progress)
+    common = (schedule, transform, eval_train, after_epoch, device, progress)
     plan = Plan(train, val, measures, epochs, batch_size, *common)
     of_run: dict[str, Any] = {
         "seed": seeds,
@@ -174,6 +176,8 @@ def _obstacle(runs: Sequence[Run], plan: Plan) -> str | None:
         return "the optimizer does not treat every number of the weights by itself"
     if Pace(plan.schedule, runs[0].optimizer(runs[0].model.parameters())).watches:
         return "the schedule watches the loss of one run"
+    if plan.transform is not None:
+        return "the transform takes the batch of one run"
     train, val = runs[0].train[:4], runs[0].val[:4]
     few = [replace(r, model=copy.deepcopy(r.model), train=train, val=val) for r in runs[:2]]
     try:
@@ -237,6 +241,7 @@ def _train_alone(run: Run, plan: Plan) -> None:
             epochs=plan.epochs,
             batch_size=plan.batch_size,
             schedule=plan.schedule,
+            transform=plan.transform,
             seed=run.seed,
             early_stopping=run.stopping,
             after_epoch=[keep, *plan.hooks],

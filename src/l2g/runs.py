@@ -12,7 +12,7 @@ from l2g.checkpoint import seeded
 from l2g.checks import check_model, whole_number
 from l2g.data import Split
 from l2g.history import EarlyStopping, History, Hook
-from l2g.training import Measure, check_outputs
+from l2g.training import Measure, Transform, check_outputs
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Plan:
     epochs: int
     batch_size: int
     schedule: Callable[[Any], Any] | None
+    transform: Transform | None
     eval_train: bool
     hooks: Sequence[Hook]
     device: torch.device

@@ -23,6 +23,7 @@ from l2g.pace import Pace
 __all__ = ["EarlyStopping", "History", "choose_device", "evaluate", "fit"]
 
 Measure = Callable[[Tensor, Tensor], Tensor]
+Transform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def fit(
@@ -34,6 +35,7 @@ def fit(
     epochs: int,
     batch_size: int = 128,
     schedule: Callable[[Any], Any] | None = None,
+    transform: Transform | None = None,
     seed: int,
     early_stopping: EarlyStopping | None = None,
     after_epoch: Sequence[Hook] = (),
@@ -57,6 +59,7 @@ def fit(
         schedule: a factory, optimizer → learning-rate schedule, e.g.
             ``partial(CosineAnnealingLR, T_max=steps)``; stepped after every batch. One that
             watches the loss, ``ReduceLROnPlateau``, gets ``val_loss`` after every epoch.
+        transform: (x, y) → (x, y) of a training batch, on the device: augmentation, soft targets.
         early_stopping: an ``EarlyStopping``, or ``None``.
         after_epoch: hooks, called as ``hook(history, model)``; a true result ends the run.
         checkpoint: file for the full state after every epoch. If it exists, the run goes on from
@@ -86,7 +89,7 @@ def fit(
     pace = Pace(schedule, optim)
     generator = torch.Generator().manual_seed(seed)
     hooks = [hook for hook in (early_stopping, *after_epoch) if hook is not None]
-    settings = {"batch_size": batch_size, "loss": loss, "train": train, "val": val}
+    settings = dict(batch_size=batch_size, loss=loss, transform=transform, train=train, val=val)
     store = Checkpoint(checkpoint, model, optim, generator, [*hooks, pace.schedule], settings)
 
     with seeded(seed, device):
@@ -96,7 +99,7 @@ def fit(
             started = time.perf_counter()
             model.train()
             total = zeros(device)
-            for x, y in batches(train, batch_size, generator=generator):
+            for x, y in _drawn(train, batch_size, generator, transform):
                 optim.zero_grad()
                 batch_loss = measures["loss"](model(x), y)
                 batch_loss.backward()
@@ -192,6 +195,13 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def _drawn(
+    train: Split, batch_size: int, generator: torch.Generator, transform: Transform | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for x, y in batches(train, batch_size, generator=generator):
+        yield transform(x, y) if transform else (x, y)
 
 
 def _curves(

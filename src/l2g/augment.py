@@ -1,0 +1,37 @@
+"""Augmentation of a whole batch at once, in tensors, on the device that holds it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def crop_and_flip(x: Tensor, *, padding: int = 4, flip: bool = True) -> Tensor:
+    """Shift every image by up to ``padding`` pixels in each direction and mirror one in two.
+
+    The usual augmentation of CIFAR: pad with zeros, crop at random, flip left to right. All images
+    of the batch are taken by one index, which costs a fraction of a transform per image.
+
+    Args:
+        x: images (N, C, H, W).
+        padding: the largest shift in pixels; 0 leaves images where they are.
+        flip: whether to mirror half of them.
+
+    Raises:
+        ValueError: x is no batch of images, or ``padding`` is negative.
+
+    Source: Krizhevsky, Sutskever and Hinton (2012), section 4.1; He et al. (2016), section 4.2.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"x must be images (N, C, H, W), got shape {tuple(x.shape)}")
+    if padding < 0:
+        raise ValueError(f"padding must be at least 0, got {padding}")
+    n, _, height, width = x.shape
+    top, left = torch.randint(2 * padding + 1, (2, n, 1), device=x.device)
+    rows = top + torch.arange(height, device=x.device)  # (N, H): the row each pixel is taken from
+    columns = left + torch.arange(width, device=x.device)
+    if flip:
+        mirrored = torch.rand(n, 1, device=x.device) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    image = torch.arange(n, device=x.device)[:, None, None]
+    padded = F.pad(x, [padding] * 4).permute(0, 2, 3, 1)
+    return padded[image, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
