@@ -33,7 +33,7 @@ class Scale:
 
 
 FULL = Scale(images=None, reported_seeds=3, seeds=5, epochs=None)
-QUICK = Scale(images=600, reported_seeds=1, seeds=2, epochs=2)
+QUICK = Scale(images=300, reported_seeds=1, seeds=2, epochs=2)
 
 
 class Study:
