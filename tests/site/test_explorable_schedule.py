@@ -56,7 +56,7 @@ def random_states(kind, n, seed=0):
             steps=steps,
             warmup=0 if i % 3 == 0 else draw.randint(1, min(500, steps - 1)),
             start_factor=draw.uniform(0.05, 1),
-            step_size=draw.choice([1, draw.randint(2, 60), draw.randint(60, 2000)]),
+            step_size=draw.choice([5, draw.randint(6, 60), draw.randint(60, 2000)]),
             step_gamma=draw.uniform(0.5, 1),
             exp_gamma=1 - 10 ** draw.uniform(-4, -1),
             eta_min=draw.choice([0, 10 ** draw.uniform(-5, -1)]),  # sometimes above the peak
@@ -97,7 +97,8 @@ def test_the_call_that_is_shown_gives_the_rates(page, tmp_path, library, kind):
             assert set(result["lrs"]) == {state["peak"]}
         else:
             expected = rates(library, state, result)
-            np.testing.assert_allclose(result["lrs"], expected, rtol=1e-9, atol=0)
+            # Below 1e-300 a float has fewer digits than that.
+            np.testing.assert_allclose(result["lrs"], expected, rtol=1e-9, atol=1e-300)
 
 
 def moments(lrs, w0, sigma):
@@ -183,7 +184,10 @@ def test_the_best_constant_rate_is_the_best(page, tmp_path):
     states = [s for s in random_states("constant", 60, seed=2) if s["sigma"] > 0]
     results = compute(lab, *states)
     best = [result["constant"] for result in results]
-    at_best = [s | {"peak": max(b["lr"], 0.001), "warmup": 0} for s, b in zip(states, best)]
+    at_best = [
+        state | {"peak": max(found["lr"], 0.001), "warmup": 0}
+        for state, found in zip(states, best, strict=True)
+    ]
     grid = np.geomspace(1e-5, 1, 200_001)
     for state, found, run in zip(states, best, compute(lab, *at_best), strict=True):
         end = found["start"] + found["noise"]
@@ -197,7 +201,7 @@ def test_the_best_constant_rate_is_the_best(page, tmp_path):
 def test_no_schedule_ends_below_the_limit_and_one_reaches_it(page, tmp_path):
     lab = open_lab(page, tmp_path)
     for kind in KINDS:
-        for result in compute(lab, *random_states(kind, 30, seed=3)):
+        for result in compute(lab, *random_states(kind, 12, seed=3)):
             assert result["final"] >= result["limit"]["start"] + result["limit"]["noise"]
     state = full(steps=300, w0=3, sigma=2)
     (result,) = compute(lab, state)
@@ -320,7 +324,7 @@ def test_the_scoreboard_says_what_is_computed(page, tmp_path):
         "no rates can end lower",
     ]
     jump = lab.locator(".jump").inner_text()
-    assert jump == f"largest change in one step: {written(now['jump'])}"
+    assert jump == f"largest jump: {written(now['jump'])}"
     assert lab.locator(".call").inner_text() == now["call"]
 
 
@@ -369,7 +373,7 @@ def test_every_dial_reaches_its_ends_with_the_keyboard(page, tmp_path, kind):
         "lab => [...lab.shadowRoot.querySelectorAll('input[data-key]')].map(e => e.dataset.key)"
     )
     assert len(keys) == 4 + len(DIALS[kind])
-    _, limits = Explorable("schedule_designer"), Explorable("schedule_designer")._fields
+    limits = Explorable("schedule_designer")._fields
     for key in reversed(keys):  # steps last, since it bounds the warm-up
         slider = lab.locator(f"[data-key={key}]")
         slider.focus()
@@ -424,9 +428,9 @@ def test_the_warm_up_stays_below_the_number_of_steps(page, tmp_path):
     lab.get_by_label("Steps (n)").fill("50")
     assert state_of(lab)["warmup"] == 49
     assert "T_max=1," in lab.locator(".call").inner_text()
-    with pytest.raises(ValueError, match="^warmup must be below steps = 100, got 100$"):
+    with pytest.raises(ValueError, match=r"^warmup must be below steps = 100, got 100$"):
         Explorable("schedule_designer", warmup=100, steps=100)
-    with pytest.raises(ValueError, match="^kind must be one of constant, .*; got 'linear'$"):
+    with pytest.raises(ValueError, match=r"^kind must be one of constant, .*; got 'linear'$"):
         Explorable("schedule_designer", kind="linear")
 
 
@@ -472,6 +476,8 @@ def test_the_experiments_show_what_they_promise(page, tmp_path):
     [
         ({}, "✓ Ends below the best constant rate", "no single step changes η by more than"),
         ({"eta_min": 0.1, "peak": 0.01}, "✗ Ends in noise", "this cosine climbs"),
+        ({"eta_min": 0.05}, "✗ Ends in noise", "The noise follows its floor to the end"),
+        ({"peak": 0.2}, "✗ Ends in noise", "the floor falls faster than E[w²] can follow"),
         ({"sigma": 0}, "No noise: only speed counts", "no rate has a floor"),
         ({"kind": "constant"}, "✗ Ends in noise", "More steps at the same rate would not"),
         ({"kind": "constant", "peak": 0.0107}, "The best constant rate", "From step"),
@@ -483,7 +489,7 @@ def test_the_experiments_show_what_they_promise(page, tmp_path):
         ({"kind": "restarts", "T_0": 90}, "✗ Ends in noise", "The restart at step 450"),
         ({"kind": "onecycle"}, "✗ Ends in noise", "Rising first protects"),
         ({"kind": "plateau", "patience": 40}, "✓ Ends below", "41 measurements without"),
-        ({"kind": "plateau", "patience": 500}, "✗ Ends in noise", "the rate was never cut"),
+        ({"kind": "plateau", "patience": 500}, "✗ Ends in noise", "Never did 501 measurements"),
         ({"kind": "plateau", "patience": 0}, "✗ Frozen on the way", "bad luck for a plateau"),
     ],
 )
