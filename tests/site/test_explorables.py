@@ -5,6 +5,7 @@ from explorable_page import COLOURS, LAB, PHONE, contrast, luminance, open_lab
 
 from l2g.explore import Explorable
 
+PLAYERS = ["gd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"]
 # A state, a button to press and what is drawn in colour, so that as much as possible is on show.
 LABS = {
     "softmax_lab": ({"sigmoid": True}, "Saturate", ".fill.p, .fill.g, .swatch:not(.reach)"),
@@ -12,6 +13,16 @@ LABS = {
         {"n": 10, "degree": 9, "sets": 950},  # impossible degrees, and no more sets to draw
         "Draw 100",
         ".bar:not(.none) .fill, .swatch:not(.gap), .frame path:not(.halo, .ring, .other)",
+    ),
+    "schedule_designer": (
+        {"kind": "plateau", "patience": 20},  # with cuts to mark, and a dial for each parameter
+        "Keep for comparison",
+        "path",
+    ),
+    "optimizer_playground": (
+        {"surface": "noisy", "optimizers": PLAYERS, "selected": "adamw"},
+        "Tune every rate",
+        ".run",
     ),
 }
 each_lab = pytest.mark.parametrize("name", LABS)
