@@ -20,6 +20,7 @@ CHAPTERS = {
     "ch10": BOOK / "10_momentum.md",
     "ch11": BOOK / "11_adaptive.md",
     "ch12": BOOK / "12_schedules.md",
+    "ch18": BOOK / "18_batchnorm.md",
 }
 EXERCISES = registry()
 MISTAKES = [(name, hint) for name, exercise in EXERCISES.items() for hint in exercise.mistakes]
