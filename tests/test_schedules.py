@@ -335,6 +335,22 @@ def test_the_last_descent_of_a_curve_whose_slopes_are_known():
     assert math.log10(found.last_descent()) == pytest.approx(-2 + 1.7627 / 4, abs=0.1)
 
 
+def test_what_comes_after_the_minimum_is_no_descent():
+    lr = torch.logspace(-4, 1, 51, dtype=torch.float64)
+    x = lr.log10()
+    loss = 3 - torch.sigmoid(4 * (x + 2)) * 2 + torch.sigmoid(20 * (x - 0.2)) * 6
+    explodes = LRRangeTest(lr, loss, loss)
+    falls_back = torch.where(x > 0.5, loss - 8 * (x - 0.5), loss)  # a broken network recovers
+    assert LRRangeTest(lr, falls_back, falls_back).last_descent() == explodes.last_descent()
+
+
+def test_a_loss_that_never_falls_has_no_last_descent():
+    lr = torch.logspace(-4, 1, 6)
+    loss = torch.linspace(1, 2, 6)
+    with pytest.raises(ValueError, match="the smoothed loss never falls"):
+        LRRangeTest(lr, loss, loss).last_descent()
+
+
 def test_the_plot_shows_both_rules():
     from matplotlib.figure import Figure
 

@@ -53,11 +53,17 @@ class LRRangeTest:
         return self.lr[self.smoothed.argmin()].item() / 10
 
     def last_descent(self) -> float:
-        """Second rule: the last rate at which the smoothed loss still clearly falls.
+        """Second rule: the last rate before the minimum at which the smoothed loss clearly falls.
 
         Clearly: at least half as steeply, per decade of the rate, as where it falls most steeply.
+
+        Raises:
+            ValueError: the smoothed loss is lowest at the first rate, so it never falls.
         """
-        slope = torch.gradient(self.smoothed, spacing=(self.lr.log10(),))[0]
+        lowest = int(self.smoothed.argmin())
+        if lowest == 0:
+            raise ValueError("the smoothed loss never falls: take a lower lowest, or more steps")
+        slope = torch.gradient(self.smoothed, spacing=(self.lr.log10(),))[0][: lowest + 1]
         return self.lr[(slope <= slope.min() / 2).nonzero().max()].item()
 
     def plot(self, ax: Any) -> None:
@@ -66,7 +72,9 @@ class LRRangeTest:
 
         ax.plot(self.lr, self.loss, color=MUTED, linewidth=0.8, alpha=0.6, label="each batch")
         ax.plot(self.lr, self.smoothed, **series(0), label="smoothed")
-        rules = {"minimum / 10": self.tenth_of_minimum(), "last descent": self.last_descent()}
+        rules = {"minimum / 10": self.tenth_of_minimum()}
+        if self.smoothed.argmin() > 0:
+            rules["last descent"] = self.last_descent()
         for i, (label, lr) in enumerate(rules.items(), start=1):
             ax.axvline(lr, **series(i), label=f"{label}: {lr:.2g}")
         top = max(self.smoothed[0].item(), self.smoothed.min().item()) * 1.5
