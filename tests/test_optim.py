@@ -155,6 +155,78 @@ def test_other_precisions_stay_what_they_are(name, dtype):
     torch.testing.assert_close(ends[0], ends[1], rtol=tolerance, atol=tolerance)
 
 
+# --- Known mistakes: the comparison above must see each of them -----------------------------------
+
+
+class EpsilonInsideTheRoot(optim.Adagrad):
+    def update(self, w, g, state, hyper):
+        total = state.setdefault("sum", torch.zeros_like(w))
+        total += g * g
+        w -= hyper.lr * g / (total + 1e-6).sqrt()
+
+
+class DecayInTheGradient(optim.AdamW):
+    decayed = optim.Optimizer.decayed
+
+
+class DecayWithoutTheRate(optim.AdamW):
+    def decayed(self, g, w, hyper):
+        w.mul_(1 - 0.01 * hyper.weight_decay)
+        return g
+
+
+class AverageOfTheGradient(optim.RMSprop):
+    def update(self, w, g, state, hyper):
+        v = state.setdefault("square_avg", torch.zeros_like(w))
+        v.lerp_(g.abs(), 1 - hyper.alpha)
+        w -= hyper.lr * g / (v + hyper.eps)
+
+
+class Forgetful(optim.Momentum):
+    def update(self, w, g, state, hyper):
+        super().update(w, g, state, hyper)
+        state["momentum_buffer"] = g.clone()
+
+
+class WithoutTheNumerator(optim.Adadelta):
+    def update(self, w, g, state, hyper):
+        v = state.setdefault("square_avg", torch.zeros_like(w))
+        state.setdefault("acc_delta", torch.zeros_like(w))
+        v.lerp_(g * g, 1 - hyper.rho)
+        w -= hyper.lr * 1e-3 * g / (v + hyper.eps).sqrt()
+
+
+class LargestOfAll(optim.AMSGrad):
+    def divisor(self, v, state):
+        return super().divisor(v, state).max().expand_as(v)
+
+
+MUTANTS = [
+    ("SGD", lambda params, lr: optim.SGD(params, lr=lr, weight_decay=1e-6)),
+    ("Momentum", partial(optim.Momentum, convention="textbook", weight_decay=1e-6)),
+    ("Momentum", Forgetful),
+    ("Nesterov", optim.Momentum),
+    ("Adagrad", EpsilonInsideTheRoot),
+    ("Adadelta", WithoutTheNumerator),
+    ("RMSprop", AverageOfTheGradient),
+    ("Adam", partial(optim.Adam, bias_correction=False)),
+    ("Adam", partial(optim.Adam, eps=1e-7)),
+    ("Adam", optim.AMSGrad),
+    ("AMSGrad", optim.Adam),
+    ("AMSGrad", LargestOfAll),
+    ("AdamW", DecayInTheGradient),
+    ("AdamW", DecayWithoutTheRate),
+    ("AdamW", optim.Adam),
+]
+
+
+@pytest.mark.parametrize(("name", "mutant"), MUTANTS)
+def test_a_mutant_is_caught(name, mutant):
+    _, theirs, hyper = PAIRS[name]
+    with pytest.raises(AssertionError):
+        assert_same(run(partial(mutant, **hyper), 100), run(partial(theirs, **hyper), 100))
+
+
 # --- What torch does not have ---------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from l2g.data import Split
 from l2g.study import REPAIRED, REPORTED, __main__, read_records, records, repaired, reported
 from l2g.study.records import read_record, write_record
 
+RESULTS = Path(__file__).parents[1] / "results" / "cifar100"
 RECORD = {"part": "small", "condition": "none", "seed": 0, "val": {"loss": 1.5}}
 CPU = torch.device("cpu")
 
@@ -88,6 +90,20 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_no_records_at_all(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there are no records in .*: `make study`"):
         read_records(tmp_path / "results")
+
+
+def test_the_records_of_the_repository_are_whole_and_say_where_they_come_from():
+    found = read_records(RESULTS)
+    assert found
+    for record in found:
+        origin = record["origin"]
+        assert len(origin["commit"]) == 40, record["path"]  # from a commit, not from a draft
+        assert origin["torch"]
+        assert origin["hardware"]
+        assert record["part"] in record["path"]
+        assert record["condition"] in record["path"]
+        epochs = {len(column) for column in record["history"]["columns"].values()}
+        assert epochs == {len(record["history"]["seconds"])}
 
 
 # --- As reported ----------------------------------------------------------------------------------
