@@ -36,7 +36,7 @@ def open_busy(page, tmp_path, name, **attributes):
 
 
 @each_lab
-@pytest.mark.parametrize("viewport", [PHONE, (700, 800), (760, 800), (1100, 800)])
+@pytest.mark.parametrize("viewport", [(328, 740), PHONE, (700, 800), (760, 800), (1100, 800)])
 def test_nothing_sticks_out_and_everything_can_be_tapped(page, tmp_path, viewport, name):
     lab, _ = open_busy(page, tmp_path, name, body='style="overflow-wrap: anywhere"')
     lab.locator(".try").wait_for()
