@@ -4,7 +4,6 @@ import errno
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from l2g.data import Split
 from l2g.study import REPAIRED, REPORTED, __main__, read_records, records, repaired, reported
 from l2g.study.records import read_record, write_record
 
-RESULTS = Path(__file__).parents[1] / "results" / "cifar100"
 RECORD = {"part": "small", "condition": "none", "seed": 0, "val": {"loss": 1.5}}
 CPU = torch.device("cpu")
 
@@ -93,7 +91,7 @@ def test_no_records_at_all(tmp_path):
 
 
 def test_the_records_of_the_repository_are_whole_and_say_where_they_come_from():
-    found = read_records(RESULTS)
+    found = read_records()
     assert found
     for record in found:
         origin = record["origin"]

@@ -25,7 +25,8 @@ def versions() -> dict[str, str]:
 def code_hash() -> str:
     digest = hashlib.sha256(repr(versions()).encode())
     sources = [p for p in (ROOT / "src").rglob("*") if p.suffix in {".py", ".html"}]
-    for path in sorted([*sources, ROOT / "pyproject.toml"]):
+    records = (ROOT / "results").rglob("*.json")
+    for path in sorted([*sources, *records, ROOT / "pyproject.toml"]):
         digest.update(str(path.relative_to(ROOT)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -39,7 +40,7 @@ KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 def use_cache_of_this_code(app: Sphinx, config: Config) -> None:
     os.environ.update(KERNEL_ENVIRONMENT)
-    # A change under src/ or a new release of PyTorch must execute every chapter again.
+    # A change under src/, a new record, a new release of PyTorch: every chapter is executed again.
     config.nb_execution_cache_path = str(ROOT / "book/_build/.jupyter_cache" / code_hash())
 
 

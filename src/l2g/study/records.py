@@ -16,6 +16,9 @@ import torchvision
 from l2g.history import write_atomically
 
 FORMAT = 1
+_HERE = Path(__file__).parent
+# An installed package carries its records; a checkout keeps them at the top.
+RECORDED = _HERE / "results" if (_HERE / "results").is_dir() else _HERE.parents[2] / "results"
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -58,8 +61,10 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_records(folder: str | Path) -> list[dict[str, Any]]:
+def read_records(folder: str | Path = RECORDED / "cifar100") -> list[dict[str, Any]]:
     """All records below a folder, sorted by path, each with its ``path`` relative to it.
+
+    Without a folder: those of the study that come with the course.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -89,11 +94,12 @@ def origin(device: torch.device) -> dict[str, str]:
 
 def _commit() -> str:
     """The commit of the code, marked ``+`` if the working tree has other changes in ``src``."""
-    here = Path(__file__).parent
-    commands = [["rev-parse", "HEAD"], ["status", "--porcelain", "--", str(here.parent)]]
+    commands = [["rev-parse", "HEAD"], ["status", "--porcelain", "--", str(_HERE.parent)]]
     try:
         found = [
-            subprocess.run(["git", *c], cwd=here, capture_output=True, text=True, check=True).stdout
+            subprocess.run(
+                ["git", *c], cwd=_HERE, capture_output=True, text=True, check=True
+            ).stdout
             for c in commands
         ]
     except (OSError, subprocess.CalledProcessError):
