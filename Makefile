@@ -51,7 +51,10 @@ check: .venv ## check style, types and that the notebooks are current
 study: .venv ## run what the CIFAR-100 study still lacks (hours on a CPU; go on any time)
 	$(BIN)/python -m l2g.study
 
-bench: .venv ## measure speed, as ratios in one run
+bench: .venv ## measure speed, as ratios in one run (installs the trainers to compare with)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r benchmarks/requirements.txt
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/population.py
 	$(BIN)/python benchmarks/optimizers.py
 

@@ -105,7 +105,7 @@ def wanted_stamp(name: str, env: Path) -> list:
     settings, source = [ROOT / "pyproject.toml"], []
     if name == ".venv-colab":
         settings.append(ROOT / "tests" / "colab-constraints.txt")
-        files = (ROOT / "src").rglob("*")
+        files = [*(ROOT / "src").rglob("*"), *(ROOT / "results").rglob("*.json")]
         source = [p for p in files if p.is_file() and "__pycache__" not in p.parts]
     return [str(env), fingerprint(name, settings), fingerprint(name, source)]
 

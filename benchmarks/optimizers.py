@@ -5,19 +5,15 @@ and the same for a loop over all parameters of one network (many small tensors).
 """
 
 import argparse
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
+from measure import DEVICE, hardware, seconds, spread
 from torch import Tensor
 
 from l2g import optim
-from l2g.training import choose_device
 
-DEVICE = choose_device()
 PAIRS: dict[str, tuple[Callable[..., torch.optim.Optimizer], Callable[..., torch.optim.Optimizer]]]
 PAIRS = {
     "SGD": (optim.SGD, torch.optim.SGD),
@@ -43,13 +39,9 @@ def parameters(width: int, layers: int) -> list[Tensor]:
     return tensors
 
 
-def seconds(optimizer: torch.optim.Optimizer, steps: int) -> float:
-    started = time.perf_counter()
+def step_repeatedly(optimizer: torch.optim.Optimizer, steps: int) -> None:
     for _ in range(steps):
         optimizer.step()
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - started) / steps
 
 
 def ratios(name: str, tensors: list[Tensor], steps: int, rounds: int) -> list[float]:
@@ -59,11 +51,11 @@ def ratios(name: str, tensors: list[Tensor], steps: int, rounds: int) -> list[fl
         w.grad = like.grad.clone()
     both = [ours(tensors, lr=1e-4), theirs(own, lr=1e-4, foreach=True)]
     for optimizer in both:
-        seconds(optimizer, max(1, steps // 10))
+        step_repeatedly(optimizer, max(1, steps // 10))
     found = []
     for i in range(rounds):
         order = both if i % 2 else both[::-1]
-        taken = {id(optimizer): seconds(optimizer, steps) for optimizer in order}
+        taken = {id(o): seconds(partial(step_repeatedly, o, steps)) for o in order}
         found.append(taken[id(both[0])] / taken[id(both[1])])
     return found
 
@@ -72,16 +64,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    hardware = torch.cuda.get_device_name() if DEVICE.type == "cuda" else platform.machine()
-    print(f"torch {torch.__version__}, {DEVICE} ({hardware}), {torch.get_num_threads()} threads")
+    print(hardware())
     print("time of our step in units of torch's foreach step: median [range]")
     for total, (width, layers) in WIDTHS.items():
         tensors, steps = parameters(width, layers), max(3, 2 * 10**6 // total)
         for name in PAIRS:
             found = ratios(name, tensors, steps, rounds)
-            spread = f"[{min(found):.2f}, {max(found):.2f}]"
             count = sum(w.numel() for w in tensors)
-            print(f"{name:9} {count:10,} parameters: {statistics.median(found):5.2f} {spread}")
+            print(f"{name:9} {count:10,} parameters: {spread(found)}")
 
 
 if __name__ == "__main__":

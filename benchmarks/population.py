@@ -5,9 +5,6 @@ Prints ratios (median over interleaved rounds, with their range) and draws the c
 """
 
 import argparse
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,13 +16,12 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
+from measure import DEVICE, hardware, seconds, spread
 from torch import nn
 
 from l2g import data, fit_many, models, plots
 from l2g.data import Split
-from l2g.training import choose_device
 
-DEVICE = choose_device()
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 BATCH_SIZE, LARGEST = 32, 256 if DEVICE.type == "cuda" else 64
 
@@ -67,14 +63,6 @@ def plain_loop(make_model: Callable[..., nn.Module], splits: data.Splits, epochs
             (logits.argmax(1) == y_val).float().mean().item()
 
 
-def seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
 def measure(name: str, runs: int, rounds: int) -> list[float]:
     """Ratios plain / fit_many, one for each round; which of them goes first alternates."""
     make_model, splits, epochs, _ = CASES[name]
@@ -107,8 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    hardware = torch.cuda.get_device_name() if DEVICE.type == "cuda" else platform.machine()
-    print(f"torch {torch.__version__}, {DEVICE} ({hardware}), {torch.get_num_threads()} threads")
+    print(hardware())
     print("how many times faster than R plain loops one after another: median [range]")
     plots.use_style()
     _, ax = plt.subplots()
@@ -119,8 +106,7 @@ def main() -> None:
         for runs in counts:
             ratios = measure(name, runs, rounds)
             costs.append([runs / ratio for ratio in ratios])
-            spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
-            print(f"{name:18} R = {runs:3}: {statistics.median(ratios):6.2f} {spread}", flush=True)
+            print(f"{name:18} R = {runs:3}: {spread(ratios)}", flush=True)
         rows = list(zip(*costs, strict=True))
         plots.band(ax, counts, rows, i, label=name, marker=plots.MARKERS[i])
     most = [1, LARGEST]

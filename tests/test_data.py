@@ -151,6 +151,13 @@ def test_an_image_set_is_decoded_once_and_stays_uint8(home, monkeypatch):
     assert torch.equal(second.test.x, expected)
 
 
+def test_no_split_keeps_the_whole_set_in_memory(home, monkeypatch):
+    np.savez(home / "mnist.npz", **arrays())
+    splits = load("mnist")
+    for split in (splits.train, splits.val, splits.test):
+        assert split.x.untyped_storage().nbytes() == split.x.numel()
+
+
 def test_a_truncated_cache_file_is_named_and_left_alone(home, monkeypatch):
     monkeypatch.setattr(data, "_download", lambda *_: arrays())
     load("cifar10")

@@ -76,8 +76,8 @@ def batches(
             yield Split(to_float(split.x[part]), split.y[part])
     else:
         order = torch.randperm(n, generator=generator).to(split.x.device)
-        for index in order.split(batch_size):
-            yield Split(to_float(split.x[index]), split.y[index])
+        for index in order.split(batch_size):  # index_select copies rows, x[index] single numbers
+            yield Split(to_float(split.x.index_select(0, index)), split.y.index_select(0, index))
 
 
 def load(name: str, *, seed: int = 0, **options: Any) -> Splits:
@@ -126,7 +126,7 @@ def _split(
     return Splits(
         train=Split(x[train], y[train]),
         val=Split(x[val], y[val]),
-        test=Split(x[rest:], y[rest:]),
+        test=Split(x[rest:].clone(), y[rest:].clone()),  # a view would keep all of x in memory
         name=name,
         classes=classes,
     )
@@ -188,7 +188,8 @@ def _sine(generator: torch.Generator, n: int = 200, noise: float = 0.3) -> _Made
 def _images(name: str, torchvision_class: str) -> Callable[..., _Made]:
     def make(generator: torch.Generator) -> _Made:
         arrays = _cached(name, torchvision_class)
-        x = torch.cat([_channels_first(arrays[f"{part}_images"]) for part in ("train", "test")])
+        # pop: one array of images is let go before the next one is copied.
+        x = torch.cat([_channels_first(arrays.pop(f"{part}_images")) for part in ("train", "test")])
         labels = [arrays[f"{part}_labels"] for part in ("train", "test")]
         y = torch.from_numpy(np.concatenate(labels).astype(np.int64))
         return _Made(x, y, len(labels[1]), tuple(str(c) for c in arrays["class_names"]))
