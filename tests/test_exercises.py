@@ -21,6 +21,7 @@ CHAPTERS = {
     "ch11": BOOK / "11_adaptive.md",
     "ch12": BOOK / "12_schedules.md",
     "ch18": BOOK / "18_batchnorm.md",
+    "ch19": BOOK / "19_regularization_study.md",
 }
 EXERCISES = registry()
 MISTAKES = [(name, hint) for name, exercise in EXERCISES.items() for hint in exercise.mistakes]
