@@ -198,7 +198,7 @@ def trainers(splits: Splits) -> dict[str, Callable[[Splits], None]]:
         if importlib.util.find_spec(name):
             found[f"{name}, tensors"] = partial(train, dataset=dataset)
         else:
-            print(f'{name} is not installed: pip install -r benchmarks/requirements.txt')
+            print(f"{name} is not installed: pip install -r benchmarks/requirements.txt")
     return found
 
 

@@ -8,13 +8,17 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+import joblib
+import matplotlib.image
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -161,24 +165,37 @@ class Book:
         (self.root / path).write_text(text.replace(old, new), encoding="utf-8")
 
     def build(self):
-        """Runs `make book` with this Python's environment in place of .venv."""
-        executed = self.root.with_name("executed")
-        executed.write_text("")
+        make = self.start()
+        log, _ = make.communicate()
+        log = re.sub(r"\x1b\[[\d;]*m", "", log)
+        return Build(make.returncode, log, sorted(self.executed.read_text().split()))
+
+    def start(self):
+        """Starts `make book` with this Python's environment in place of .venv."""
+        self.executed = self.root.with_name("executed")
+        self.executed.write_text("")
         # Nothing of a `make test` around this, nor of what the book sets for its kernels.
         ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OMP_NUM_THREADS", "TQDM_DISABLE")
         env = {name: value for name, value in os.environ.items() if name not in ours}
-        env |= {"PYTHONPATH": str(self.root / "src"), "EXECUTED": str(executed)}
+        env |= {"PYTHONPATH": str(self.root / "src"), "EXECUTED": str(self.executed)}
         command = [MAKE, f"BIN={Path(sys.executable).parent}", f"PYTHON={sys.executable}", "book"]
-        done = subprocess.run(
+        return subprocess.Popen(
             command,
             cwd=self.root,
             env=env,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        log = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
-        return Build(done.returncode, log, sorted(executed.read_text().split()))
+
+    def add_code(self, name, code):
+        """Appends a cell with code to a chapter."""
+        with (self.root / f"book/{name}.md").open("a") as file:
+            file.write(f"\n```{{code-cell}} ipython3\n{code}\n```\n")
+
+    def caches(self):
+        return {path.name for path in (self.root / "book/_build/.jupyter_cache").iterdir()}
 
     def page(self, name):
         html = self.root / f"book/_build/html/{name}.html"
@@ -279,7 +296,7 @@ def test_code_is_executed_in_its_chapter_only(book, site):
     assert (status, executed) == (0, [LOOP])
     claims = [("each kernel has one thread", "threads: 1")]
     assert book.ledger() == site.ledger() | {"5 · The training loop": claims}
-    assert {row[0] for row in book.tables("environment")[1]} == {LOOP, ENTROPY}
+    assert {row[0] for row in book.tables("environment")[1]} == {LOOP, ENTROPY, "Together"}
 
 
 def test_package_is_part_of_every_result(book):
@@ -287,6 +304,45 @@ def test_package_is_part_of_every_result(book):
     source.write_text(source.read_text() + "\n# changed\n")
     status, _, executed = book.build()
     assert (status, executed) == (0, [LOOP, ENTROPY])
+
+
+def test_results_of_the_code_before_last_are_dropped(book):
+    source = book.root / "src/l2g/metrics.py"
+    first = source.read_text()
+    states = [book.caches()]
+    for change in ("# one\n", "# two\n"):
+        source.write_text(first + change)
+        assert book.build().executed == [LOOP, ENTROPY]
+        states.append(book.caches())
+    assert [len(state) for state in states] == [1, 2, 2]
+    assert states[0] <= states[1]
+    assert not states[0] <= states[2]
+    source.write_text(first + "# one\n")
+    assert book.build().executed == []
+
+
+WAIT = """\
+import time
+from pathlib import Path
+
+Path("../started_{here}").touch()
+for _ in range(600):
+    if Path("../started_{there}").exists():
+        break
+    time.sleep(0.1)
+else:
+    raise RuntimeError("the other chapter has not been started")"""
+
+
+@pytest.mark.skipif(joblib.cpu_count() < 2, reason="one core executes one chapter at a time")
+def test_chapters_are_executed_side_by_side(book):
+    book.add_code(LOOP, WAIT.format(here=LOOP, there=ENTROPY))
+    book.add_code(ENTROPY, WAIT.format(here=ENTROPY, there=LOOP))
+    status, log, executed = book.build()
+    assert status == 0, log
+    assert executed == [LOOP, ENTROPY]
+    for name in (LOOP, ENTROPY):
+        assert re.search(rf"executed {name} in \d+\.\d s", log)
 
 
 def test_new_release_of_a_dependency_is_part_of_every_result(book):
@@ -330,6 +386,43 @@ def test_failing_cell_stops_the_build_until_it_is_mended(book, code, message):
     book.edit(chapter, f"{code}\n", "")
     status, _, executed = book.build()
     assert (status, executed) == (0, [])  # what ran well before is still in the cache
+
+
+def test_failing_cells_leave_the_results_of_other_chapters(book):
+    book.write_chapter(SOFT)
+    book.edit("book/_toc.yml", f"- file: {ENTROPY}\n", f"- file: {ENTROPY}\n- file: {SOFT}\n")
+    for name in (LOOP, ENTROPY):
+        book.add_code(name, f"raise RuntimeError('{name} is broken')")
+    status, log, executed = book.build()
+    assert status != 0
+    assert executed == [LOOP, ENTROPY, SOFT]
+    for name in (LOOP, ENTROPY):
+        assert re.search(
+            rf"{name}\.md: An error occurred.*RuntimeError.*{name} is broken", log, re.S
+        )
+        book.edit(f"book/{name}.md", "raise Run", "print('mended')  # Run")
+    status, log, executed = book.build()
+    assert status == 0, log
+    assert executed == [LOOP, ENTROPY]
+
+
+def test_interrupted_build_ends_its_kernels_and_can_be_run_again(book):
+    pid = book.root.with_name("pid")
+    wait = f"import os, time\n\nopen('{pid}', 'w').write(str(os.getpid()))\ntime.sleep(300)"
+    book.add_code(LOOP, wait)
+    make = book.start()
+    while not (pid.exists() and pid.read_text()):
+        assert make.poll() is None, make.stdout.read()
+        time.sleep(0.1)
+    os.killpg(make.pid, signal.SIGINT)
+    make.communicate(timeout=60)
+    assert make.returncode != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    book.edit(f"book/{LOOP}.md", "time.sleep(300)", "time.sleep(0)")
+    status, log, executed = book.build()
+    assert status == 0, log
+    assert executed == [LOOP]
 
 
 def test_warnings_stop_every_build_until_they_are_mended(book):
@@ -487,6 +580,13 @@ def test_figure_has_alternative_text_and_a_caption_without_a_number(site):
     assert "Fig." not in figure.get_text()
 
 
+def test_figure_is_loaded_late_into_the_room_that_it_needs(site):
+    image = site.page(ENTROPY).figure.img
+    assert image["loading"] == "lazy"
+    height, width, _ = matplotlib.image.imread(site.root / "book/_build/html" / image["src"]).shape
+    assert (int(image["width"]), int(image["height"])) == (width, height)
+
+
 def test_buttons_lead_to_the_generated_notebook(site):
     for name in (LOOP, ENTROPY):
         place = f"{REPOSITORY}/blob/main/chapters/{name}.ipynb"
@@ -532,6 +632,12 @@ def test_environment_names_versions_and_run_times(site):
     expected = {name: version(name) for name in packages} | {"Python": platform.python_version()}
     assert expected.items() <= dict(versions).items()
     assert dict(versions)["Threads of torch"] == "1"
-    titles = {site.page(name).h1.find(string=True).strip() for name in (LOOP, ENTROPY)}
-    assert {title for title, _ in times} == titles
-    assert all(re.fullmatch(r"\d+\.\d s", seconds) for _, seconds in times)
+    titles = [site.page(name).h1.find(string=True).strip() for name in (LOOP, ENTROPY)]
+    assert [title for title, _ in times] == [*titles, "Together"]
+    *pages, total = [float(seconds.removesuffix(" s")) for _, seconds in times]
+    assert total == pytest.approx(sum(pages), abs=0.2)
+    bars = site.page("environment").select(".l2g-bar")
+    widths = [float(re.fullmatch(r"width: (\d+)%", bar["style"])[1]) for bar in bars]
+    assert widths == pytest.approx([100 * seconds / max(pages) for seconds in pages], abs=4)
+    sentence = r"When nothing was cached, \d kernels? did it in \d+ s\."
+    assert re.search(sentence, site.text("environment"))

@@ -516,6 +516,7 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         ("| a |\n|---|\n| b |\n| {ref}`c` |", 4, "unknown role {ref}"),
         ("a\nb {eq}`eq:none`", 2, "no equation of this page has the label 'eq:none'"),
         ("a\n\n$$ a $$ (b)\n\n$$ c $$ (b)", 5, "the equation label 'b' is given twice"),
+        ("(a)=\n# A\n\n(A)=\n# B", 4, "the label 'a' is given twice, first in line 6"),
         ("a\n{footcite:t}`ho2015,nobody`", 2, "book/references.bib has no work 'nobody'"),
         ("a {footcite:t}`ho2015`\n", 2, "citations need a {footbibliography}"),
         ("a\n\nb [c](missing.md#d)", 3, "leads to 'missing.md#d'; allowed: a page of book/"),
@@ -564,6 +565,33 @@ def test_unknown_construct_stops_with_its_line(root, capsys, text, line, message
     assert error.startswith(f"book/08_wrong.md:{LINES_BEFORE + line}: ")
     assert message in error
     assert not (root / "chapters").exists()
+
+
+NAMED_TWICE = [
+    ("$$ a $$ (eq:loss)", "the equation label 'eq:loss'"),
+    ("(start)=\n# Start", "the label 'start'"),
+    ("(Start)=\n# Start", "the label 'start'"),
+    (
+        "```{code-cell} ipython3\n---\nmystnb: {figure: {name: start, caption: C}}\n---\nf()\n```",
+        "the label 'start'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "name"), NAMED_TWICE)
+def test_label_that_two_chapters_give_stops_with_both_places(root, capsys, text, name):
+    write_chapter(root, "\n" + text, "08_other")
+    assert notebooks.main([], root) == 1
+    line = 1 + SAMPLE.split("\n").index("(start)=" if "start" in name else "$$")
+    here = f"book/08_other.md:{LINES_BEFORE + 2}"
+    first = f"book/07_sample.md:{LINES_BEFORE + line}"
+    assert capsys.readouterr().err == f"{here}: {name} is given twice, first at {first}\n"
+    assert not (root / "chapters").exists()
+
+
+def test_label_and_equation_of_the_same_name_do_not_clash(root):
+    write_chapter(root, "(eq:loss)=\n# Loss\n\n$$ a $$ (start)", "08_other")
+    assert "08_other.ipynb" in notebooks.generate(root)
 
 
 def test_chapter_without_front_matter_is_refused(root):

@@ -402,6 +402,27 @@ def test_the_first_link_leads_to_a_finished_chapter(page, site):
     assert page.locator("article h1").is_visible()
 
 
+@pytest.mark.parametrize("name", ["Launch interactive content", "Download this page"])
+def test_a_menu_opens_and_closes(page, site, name):
+    page.goto(site + CHAPTERS[0])
+    button = page.get_by_role("button", name=name)
+    entry = button.locator("xpath=following-sibling::ul").get_by_role("listitem").first
+    for close in (
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.keyboard.press("Enter"),
+        lambda: page.keyboard.press("Shift+Tab"),
+        lambda: page.mouse.click(5, 500),
+    ):
+        assert not entry.is_visible()
+        button.focus()
+        page.keyboard.press("Enter")
+        assert entry.is_visible()
+        assert button.get_attribute("aria-expanded") == "true"
+        close()
+        assert button.get_attribute("aria-expanded") == "false"
+    assert not entry.is_visible()
+
+
 def test_search_from_the_keyboard(page, site):
     page.goto(site + "index.html")
     page.keyboard.press("Control+k")

@@ -4,10 +4,25 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import execution, katex, links, pages, quiz
+from . import (
+    api,
+    execution,
+    glossary,
+    instructors,
+    katex,
+    kernels,
+    lean,
+    links,
+    misconceptions,
+    pages,
+    quiz,
+)
+
+PARTS = (execution, kernels, katex, lean, links, pages, quiz)
+APPENDICES = (api, glossary, instructors, misconceptions)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    for part in (execution, katex, links, pages, quiz):
+    for part in (*PARTS, *APPENDICES):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -3,18 +3,21 @@
 import hashlib
 import os
 import platform
+import re
+import shutil
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from myst_nb.core.execute import ExecutionError
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 
 from .project import ROOT
 
+CACHES = ROOT / "book/_build/.jupyter_cache"
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "jupyter-book")
 
 
@@ -41,7 +44,18 @@ KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 def use_cache_of_this_code(app: Sphinx, config: Config) -> None:
     os.environ.update(KERNEL_ENVIRONMENT)
     # A change under src/, a new record, a new release of PyTorch: every chapter is executed again.
-    config.nb_execution_cache_path = str(ROOT / "book/_build/.jupyter_cache" / code_hash())
+    cache = CACHES / code_hash()
+    cache.mkdir(parents=True, exist_ok=True)
+    os.utime(cache)
+    drop_stale(CACHES)
+    config.nb_execution_cache_path = str(cache)
+
+
+def drop_stale(caches: Path, kept: int = 2) -> None:
+    """Keeps the caches used last: this one, and one to go back to."""
+    found = [path for path in caches.iterdir() if re.fullmatch(r"[0-9a-f]{16}", path.name)]
+    for stale in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[kept:]:
+        shutil.rmtree(stale)
 
 
 def fold_solutions(app: Sphinx, doctree: nodes.document) -> None:
@@ -61,8 +75,6 @@ def read_folds_aloud(
 
 def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
     """Say what is wrong with the book last, and not above Jupyter Book's own tracebacks."""
-    if isinstance(error, ExecutionError):
-        sys.exit(f"{error}: {error.__cause__}")
     if isinstance(error, ExtensionError) and not error.orig_exc:
         sys.exit(str(error))
 

@@ -33,6 +33,7 @@ def lead_to_notebook(
     for button in walk(context["header_buttons"]):
         if button.get("text") == "Colab":
             button["url"] = colab_url(page)
+            button["icon"] = "fas fa-play"  # the logo weighs more than the menu it stands in
             button["tooltip"] = "Run this chapter in Colab"
 
 
@@ -43,12 +44,7 @@ def runs_notebook(button: dict[str, Any]) -> bool:
 def stay_on_this_host(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Drop Thebe, which Jupyter Book loads though it is off; stop at any other foreign file."""
-    context["script_files"] = [
-        script
-        for script in context["script_files"]
-        if "thebe" not in f"{script.filename} {script.attributes}"
-    ]
+    """Stop at any file from another host."""
     for file in [*context["script_files"], *context["css_files"]]:
         if str(getattr(file, "filename", file)).startswith(("http:", "https:", "//")):
             raise ExtensionError(f"{page} would load {file.filename} from another host")

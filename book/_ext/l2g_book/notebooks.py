@@ -51,19 +51,31 @@ def generate(root: Path = ROOT) -> dict[str, bytes]:
     """Returns the content of every notebook by the name of its file.
 
     Raises:
-        ValueError: a chapter or the bibliography cannot be read; the message names file and line.
+        ValueError: a chapter or the bibliography cannot be read, or two chapters give the same
+            label; the message names file and line.
     """
     works = read_bibliography(root / "book/references.bib")
     pages = frozenset(path.stem for path in (root / "book").glob("*.md"))
-    notebooks = {}
+    notebooks: dict[str, bytes] = {}
+    named: dict[str, str] = {}
     for path in chapter_sources(root):
         page = Page(path.stem, site_url(root), pages, works)
         try:
             cells = [*opening(path.stem, root), *chapter_cells(page, path.read_text("utf-8"))]
         except SourceError as error:
             raise ValueError(f"book/{path.name}:{error.line}: {error}") from error
+        refuse_shared_names(page, named)
         notebooks[f"{path.stem}.ipynb"] = notebook_bytes(path.stem, cells)
     return notebooks
+
+
+def refuse_shared_names(page: Page, named: dict[str, str]) -> None:
+    """On the site all pages share their labels: adds those of a page to what is `named` so far."""
+    for name, line in page.named.items():
+        place = f"book/{page.name}.md:{line}"
+        if name in named:
+            raise ValueError(f"{place}: {name} is given twice, first at {named[name]}")
+        named[name] = place
 
 
 def opening(name: str, root: Path) -> list[dict[str, Any]]:

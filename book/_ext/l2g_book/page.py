@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from docutils.nodes import make_id
+from docutils.nodes import fully_normalize_name, make_id
 
 from .bibliography import Reference, joined
 from .source import CODE, ESCAPE, FORMULA, SourceError, leaves, listed, read_directive
@@ -26,27 +26,35 @@ class Page:
     works: Mapping[str, Reference]
     equations: dict[str, int] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)  # with the headings they stand before
+    named: dict[str, int] = field(default_factory=dict)  # with the lines where the names are given
     cited: list[str] = field(default_factory=list)
 
     def survey(self, text: str) -> None:
         """Numbers the labelled equations, as Sphinx does, and collects the targets of links.
 
         Raises:
-            SourceError: a construct is unknown, or an equation's label is given twice.
+            SourceError: a construct is unknown, or a label is given twice.
         """
         blocks = list(leaves(text, 1))
         for i, (token, line) in enumerate(blocks):
             if token.type == "math_block_label":
-                if token.info in self.equations:
-                    raise SourceError(line, f"the equation label {token.info!r} is given twice")
+                self.give(f"the equation label {token.info!r}", line)
                 self.equations[token.info] = len(self.equations) + 1
             elif token.type == "myst_target":
+                self.give(f"the label {fully_normalize_name(token.content)!r}", line)
                 after = [block for block, _ in blocks[i + 1 : i + 3]]
                 titled = after and after[0].type == "heading_open"
                 self.targets[token.content] = after[1].content if titled else ""
             elif directive := read_directive(token, line):
                 figure = directive.options.get("mystnb", {}).get("figure", {})
-                self.targets |= {figure["name"]: ""} if "name" in figure else {}
+                if "name" in figure:
+                    self.give(f"the label {fully_normalize_name(str(figure['name']))!r}", line)
+                    self.targets[figure["name"]] = ""
+
+    def give(self, name: str, line: int) -> None:
+        if name in self.named:
+            raise SourceError(line, f"{name} is given twice, first in line {self.named[name]}")
+        self.named[name] = line
 
     def inline(self, text: str, line: int) -> str:
         """Converts the text of a paragraph, heading or table row that starts at `line`.

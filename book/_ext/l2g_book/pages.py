@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,6 +18,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from .execution import versions
+from .kernels import FROM_NOTHING
 from .project import ROOT, chapter_sources
 
 logger = logging.getLogger(__name__)
@@ -116,12 +118,30 @@ class RunTimes(SphinxDirective):
 
 def fill_run_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in doctree.findall(run_times_node):
-        rows = [
-            (app.env.titles[name].astext(), f"{data['runtime']:.1f} s")
+        seconds = {
+            app.env.titles[name].astext(): data["runtime"]
             for name in sorted(app.env.found_docs)
             if (data := NbMetadataCollector.get_exec_data(app.env, name))
-        ]
-        node.replace_self([table(("Page", "Executed in"), rows)])
+        }
+        longest, total = max(seconds.values(), default=1), sum(seconds.values())
+        rows = [(title, with_bar(f"{s:.1f} s", s / longest)) for title, s in seconds.items()]
+        rows.append(("Together", f"{total:.1f} s"))
+        node.replace_self([table(("Page", "Executed in"), rows), *from_nothing(app)])
+
+
+def with_bar(text: str, share: float) -> nodes.paragraph:
+    bar = f'<span class="l2g-bar" style="width: {share:.0%}"></span>'
+    return nodes.paragraph("", text, nodes.raw("", bar, format="html"))
+
+
+def from_nothing(app: Sphinx) -> list[nodes.Node]:
+    note = Path(app.config.nb_execution_cache_path) / FROM_NOTHING
+    if not note.exists():
+        return []
+    last = json.loads(note.read_text(encoding="utf-8"))
+    count = "1 kernel" if last["kernels"] == 1 else f"{last['kernels']} kernels"
+    text = f"When nothing was cached, {count} did it in {last['seconds']:.0f} s."
+    return [nodes.paragraph("", text)]
 
 
 class Environment(SphinxDirective):
@@ -139,15 +159,16 @@ class Environment(SphinxDirective):
         return [table(("What", "In this build"), rows)]
 
 
-def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> nodes.table:
+def table(head: tuple[str, str], rows: list[tuple[str, Any]]) -> nodes.table:
     group = nodes.tgroup("", *[nodes.colspec(colwidth=w) for w in (70, 30)], cols=2)
     group += nodes.thead("", row(head))
     group += nodes.tbody("", *[row(cells) for cells in rows])
     return nodes.table("", group)
 
 
-def row(cells: tuple[str, str]) -> nodes.row:
-    return nodes.row("", *[nodes.entry("", nodes.paragraph("", cell)) for cell in cells])
+def row(cells: tuple[str, Any]) -> nodes.row:
+    paragraphs = [nodes.paragraph("", c) if isinstance(c, str) else c for c in cells]
+    return nodes.row("", *[nodes.entry("", paragraph) for paragraph in paragraphs])
 
 
 def refresh_computed(

@@ -1,0 +1,121 @@
+"""What teachers plan with, computed from the chapters: minutes, order, checked exercises."""
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from .pages import COMPUTED, PLAN, course
+from .project import ROOT
+
+EXERCISES = ROOT / "src/l2g/exercises"
+MINUTES = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read,\s+([\w\s]+?)\s+to\s+run")
+
+
+def chapters() -> dict[int, dict[str, Any]]:
+    """Returns all chapters of the plan, also those that do not stand yet, by their numbers."""
+    return {int(c["name"][:2]): c for part in course() for c in part["chapters"]}
+
+
+def minutes(name: str) -> tuple[int, str]:
+    """Returns how long a chapter takes to read, in minutes, and to run, as its own box says.
+
+    Raises:
+        ValueError: the chapter has no such line.
+    """
+    match = MINUTES.search((ROOT / f"book/{name}.md").read_text(encoding="utf-8"))
+    if match is None:
+        raise ValueError(f"book/{name}.md does not say '**Time:** N minutes to read, ... to run'")
+    return int(match[1]), " ".join(match[2].split())
+
+
+def checked(number: int) -> list[str]:
+    """Returns the names of a chapter's exercises that check themselves, in their order."""
+    path = EXERCISES / f"ch{number:02}.py"
+    if not path.exists():
+        return []
+    calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+    made = [call for call in calls if getattr(call.func, "id", "") == "Exercise"]
+    names = [next(k.value for k in call.keywords if k.arg == "name") for call in made]
+    return [str(ast.literal_eval(name)) for name in names]
+
+
+def link(number: int, found: set[str]) -> list[nodes.Node]:
+    """The number and the title of a chapter: a link if it stands, or else marked as planned."""
+    chapter = chapters()[number]
+    text = f"{number} {chapter['title']}"
+    if chapter["name"] in found:
+        return [nodes.reference("", text, refuri=f"{chapter['name']}.html", internal=True)]
+    return [nodes.inline("", f"{text} (planned)", classes=["l2g-planned"])]
+
+
+class Chapter(SphinxRole):
+    """{chapter}`9`: a chapter by its number."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        if not self.text.isdigit() or int(self.text) not in chapters():
+            message = self.inliner.reporter.error(f"the plan has no chapter {self.text!r}")
+            return [], [message]
+        self.env.note_dependency(str(PLAN))
+        return link(int(self.text), self.env.found_docs), []
+
+
+class ChapterTable(SphinxDirective):
+    """Of each chapter that stands: minutes to read and to run, and what comes first."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(PLAN))
+        rows = []
+        for number, name, title in standing(self.env.found_docs):
+            try:
+                read, run = minutes(name)
+            except ValueError as error:
+                raise self.error(str(error)) from error
+            after = ", ".join(map(str, chapters()[number].get("needs", []))) or "—"
+            run = run.replace("one minute", "1 min")
+            rows.append([title, text(f"{read} min"), text(run), text(after)])
+        return [table(("Chapter", "To read", "To run", "After"), rows)]
+
+
+class CheckedExercises(SphinxDirective):
+    """Of each chapter that stands: the functions that `check` examines."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for number, _, title in standing(self.env.found_docs):
+            names = nodes.paragraph()
+            for name in checked(number):
+                names += [nodes.literal("", name), nodes.Text(" ")]
+            rows.append([title, names])
+        return [table(("Chapter", "Functions to write"), rows)]
+
+
+def standing(found: set[str]) -> list[tuple[int, str, nodes.paragraph]]:
+    """Number, name and linked title of each chapter that stands."""
+    known = [(n, c["name"]) for n, c in chapters().items() if c["name"] in found]
+    return [(n, name, nodes.paragraph("", "", *link(n, found))) for n, name in known]
+
+
+def text(words: str) -> nodes.paragraph:
+    return nodes.paragraph("", words)
+
+
+def table(head: tuple[str, ...], rows: list[list[nodes.paragraph]]) -> nodes.table:
+    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head))
+    group += [nodes.thead("", row(map(text, head))), nodes.tbody("", *map(row, rows))]
+    return nodes.table("", group)
+
+
+def row(cells: Iterable[nodes.paragraph]) -> nodes.row:
+    return nodes.row("", *[nodes.entry("", cell) for cell in cells])
+
+
+def setup(app: Sphinx) -> None:
+    COMPUTED.add("instructors")
+    app.add_role("chapter", Chapter())
+    app.add_directive("chapter-table", ChapterTable)
+    app.add_directive("checked-exercises", CheckedExercises)
