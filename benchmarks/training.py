@@ -54,9 +54,21 @@ def network() -> nn.Module:
     return models.TinyConvNet(CLASSES, seed=0).to(DEVICE)
 
 
-def plain_loop(batches: Batches, *, item: bool = False) -> None:
+def by_item(loss: Tensor, hits: Tensor) -> None:
+    """What most loops do at each step: it waits for the device."""
+    loss.item(), hits.sum().item()
+
+
+def by_python(loss: Tensor, hits: Tensor) -> None:
+    """What the experiment of chapter 19 did: Python adds up 128 tensors."""
+    loss.item(), sum(hits.cpu()).item()
+
+
+def plain_loop(
+    batches: Batches, *, watch: Callable[[Tensor, Tensor], None] | None = None, lr: float = 1e-3
+) -> None:
     model = network()
-    optimizer = torch.optim.Adam(model.parameters())
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     for x, y in batches:
         x, y = x.to(DEVICE), y.to(DEVICE)
         optimizer.zero_grad()
@@ -64,8 +76,8 @@ def plain_loop(batches: Batches, *, item: bool = False) -> None:
         loss = F.cross_entropy(logits, y)
         loss.backward()
         optimizer.step()
-        if item:
-            loss.item(), (logits.argmax(1) == y).sum().item()
+        if watch:
+            watch(loss, logits.argmax(1) == y)
 
 
 # --- What is compared: each takes the data, and trains for one epoch -----------------------------
@@ -73,7 +85,9 @@ def plain_loop(batches: Batches, *, item: bool = False) -> None:
 
 def limit(splits: Splits) -> None:
     x, y = splits.train.x[:BATCH_SIZE].float() / 255, splits.train.y[:BATCH_SIZE]
-    plain_loop((x, y) for _ in range(0, len(splits.train.x), BATCH_SIZE))
+    # At a rate of 0 every step costs the same. A batch that is learned by heart gets slower: its
+    # gradients become denormal numbers.
+    plain_loop(((x, y) for _ in range(0, len(splits.train.x), BATCH_SIZE)), lr=0.0)
 
 
 def our_fit(splits: Splits, **options: object) -> None:
@@ -95,14 +109,16 @@ def cropped(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return crop_and_flip(x), y
 
 
-def resident(splits: Splits, *, item: bool = False) -> None:
+def resident(splits: Splits, **options: object) -> None:
     """What one writes first when the data are in memory."""
     (x, y), order = splits.train, torch.randperm(len(splits.train.x))
     parts = (index.to(DEVICE) for index in order.split(BATCH_SIZE))
-    plain_loop(((x[index].float() / 255, y[index]) for index in parts), item=item)
+    plain_loop(((x[index].float() / 255, y[index]) for index in parts), **options)
 
 
-def from_disk(splits: Splits, *, workers: int, augmented: bool = False) -> None:
+def through_pil(
+    splits: Splits, *, workers: int, augmented: bool = False, **options: object
+) -> None:
     """torchvision's data set, image by image through PIL, as most tutorials have it."""
     dataset = object.__new__(torchvision.datasets.CIFAR100)  # filled from memory, not from a file
     dataset.data = splits.train.x.permute(0, 2, 3, 1).contiguous().cpu().numpy()
@@ -110,7 +126,7 @@ def from_disk(splits: Splits, *, workers: int, augmented: bool = False) -> None:
     crop = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
     dataset.transform = transforms.Compose([*(crop if augmented else []), transforms.ToTensor()])
     loader = DataLoader(dataset, BATCH_SIZE, shuffle=True, num_workers=workers)
-    plain_loop(loader, item=True)
+    plain_loop(loader, **{"watch": by_item, **options})
 
 
 def tensors(splits: Splits) -> TensorDataset:
@@ -188,10 +204,11 @@ def trainers(splits: Splits) -> dict[str, Callable[[Splits], None]]:
         "l2g.fit, its own cross_entropy": partial(our_fit, loss=losses.cross_entropy),
         "l2g.fit, crop and flip": partial(our_fit, transform=cropped),
         "resident loop": resident,
-        "resident loop, .item()": partial(resident, item=True),
-        "PIL, 0 workers, .item()": partial(from_disk, workers=0),
-        "PIL, 2 workers, .item()": partial(from_disk, workers=2),
-        "PIL, 2 workers, crop and flip": partial(from_disk, workers=2, augmented=True),
+        "resident loop, .item()": partial(resident, watch=by_item),
+        "PIL, 0 workers, .item()": partial(through_pil, workers=0),
+        "PIL, 0 workers, Python's sum": partial(through_pil, workers=0, watch=by_python),
+        "PIL, 2 workers, .item()": partial(through_pil, workers=2),
+        "PIL, 0 workers, crop and flip": partial(through_pil, workers=0, augmented=True),
     }
     peers = {"fastai": with_fastai, "lightning": with_lightning, "skorch": with_skorch}
     for name, train in peers.items():
