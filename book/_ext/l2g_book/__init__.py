@@ -6,6 +6,7 @@ from sphinx.application import Sphinx
 
 from . import (
     api,
+    aria,
     execution,
     glossary,
     instructors,
@@ -16,9 +17,10 @@ from . import (
     misconceptions,
     pages,
     quiz,
+    sharing,
 )
 
-PARTS = (execution, kernels, katex, lean, links, pages, quiz)
+PARTS = (aria, execution, kernels, katex, lean, links, pages, quiz, sharing)
 APPENDICES = (api, glossary, instructors, misconceptions)
 
 

@@ -8,7 +8,6 @@ import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -65,14 +64,6 @@ def fold_solutions(app: Sphinx, doctree: nodes.document) -> None:
             cell["prompt_show"], cell["prompt_hide"] = "Show the solution", "Hide the solution"
 
 
-def read_folds_aloud(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
-) -> None:
-    """MyST-NB labels every fold alike, which hides "Show the solution" from screen readers."""
-    if "body" in context:
-        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
-
-
 def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
     """Say what is wrong with the book last, and not above Jupyter Book's own tracebacks."""
     if isinstance(error, ExtensionError) and not error.orig_exc:
@@ -82,5 +73,4 @@ def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     app.connect("config-inited", use_cache_of_this_code, priority=400)
     app.connect("doctree-read", fold_solutions)
-    app.connect("html-page-context", read_folds_aloud)
     app.connect("build-finished", end_with_the_cause, priority=900)

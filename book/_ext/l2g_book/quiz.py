@@ -54,7 +54,8 @@ class Quiz(SphinxDirective):
 
 def visit_answer(self: HTML5Translator, node: answer) -> None:
     verdict = "right" if node["right"] else "wrong"
-    self.body.append(f'<details class="l2g-answer {verdict}"><summary>')
+    label = '<span class="visually-hidden">Answer: </span>'  # a formula alone would be no name
+    self.body.append(f'<details class="l2g-answer {verdict}"><summary>{label}')
     first, *explanation = node.children
     for child in first.children:
         child.walkabout(self)

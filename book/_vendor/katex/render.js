@@ -21,4 +21,13 @@ document.addEventListener("DOMContentLoaded", () => {
     katex.render(element.textContent, element, { displayMode, throwOnError: false });
     if (!displayMode) join(element);
   }
+  document.fonts.ready.then(letScroll);
 });
+
+// What is too wide for the screen scrolls, and so must be in reach of the keyboard.
+function letScroll() {
+  for (const formula of document.querySelectorAll(".tex[data-display]"))
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
+}
+addEventListener("resize", letScroll);

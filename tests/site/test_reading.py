@@ -1,0 +1,102 @@
+"""Reading: nothing jumps, the first picture comes early, search finds, strangers see a preview."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "book/_build/html"
+pytestmark = pytest.mark.skipif(
+    not (SITE / "index.html").exists(), reason="the site is not built: run make book"
+)
+CHAPTERS = sorted(path.name for path in SITE.glob("[0-9][0-9]_*.html"))
+PHONE = {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True}
+WATCH = """() => {
+    window.shift = 0;
+    window.largest = 0;
+    new PerformanceObserver(list => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) shift += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+    new PerformanceObserver(list => {
+        for (const entry of list.getEntries()) largest = entry.startTime;
+    }).observe({ type: "largest-contentful-paint", buffered: true });
+}"""
+SCROLL = """async () => {
+    for (let y = 0; y < document.documentElement.scrollHeight; y += 600) {
+        scrollTo(0, y);
+        await new Promise(resolve => setTimeout(resolve, 30));
+    }
+}"""
+# A term of each chapter that none before it explains.
+TERMS = {
+    "01_generalization.html": "random labels",
+    "02_bias_variance.html": "variance",
+    "06_cross_entropy.html": "logsumexp",
+    "09_gradient_descent.html": "power iteration",
+    "10_momentum.html": "heavy ball",
+    "11_adaptive.html": "Adadelta",
+    "12_schedules.html": "cosine",
+    "18_batchnorm.html": "running variance",
+    "19_regularization_study.html": "candidates",
+}
+
+
+@pytest.mark.parametrize("screen", [{}, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_nothing_jumps_and_the_first_picture_comes_early(browser, name, screen):
+    context = browser.new_context(**screen)
+    page = context.new_page()
+    page.add_init_script(f"({WATCH})()")
+    slow = context.new_cdp_session(page)
+    slow.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    page.goto((SITE / name).as_uri(), wait_until="load")
+    page.wait_for_timeout(500)
+    largest = page.evaluate("largest") / 1000
+    slow.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    page.evaluate(SCROLL)
+    shift = page.evaluate("shift")
+    context.close()
+    print(
+        f"{name}: largest paint after {largest:.2f} s at a quarter of the speed, shift {shift:.3f}"
+    )
+    assert shift < 0.1
+    assert largest > 0
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_search_finds_a_term_of_every_chapter(browser, name):
+    page = browser.new_page()
+    page.goto((SITE / "search.html").as_uri() + f"?q={TERMS[name].replace(' ', '+')}")
+    page.wait_for_selector("#search-results li a")
+    page.wait_for_function("!document.querySelector('#search-results')?.dataset.pending")
+    page.wait_for_timeout(1000)
+    found = page.eval_on_selector_all(
+        "#search-results li > a", "links => links.map(a => a.getAttribute('href').split('?')[0])"
+    )
+    page.close()
+    pages = list(dict.fromkeys(re.sub(r".*/|#.*", "", href) for href in found))
+    assert name in pages[:4], pages[:6]
+
+
+def test_a_preview_for_messengers():
+    html = (SITE / CHAPTERS[0]).read_text(encoding="utf-8")
+    tags = dict(re.findall(r'<meta property="(og:\w+)" content="([^"]*)"', html))
+    assert "Generalization" in tags["og:title"]
+    assert len(tags["og:description"]) > 30
+    assert tags["og:url"].endswith(f"/{CHAPTERS[0]}")
+    image = (SITE / "_static" / Path(tags["og:image"]).name).read_bytes()
+    width, height = (int.from_bytes(image[i : i + 4], "big") for i in (16, 20))  # PNG's header
+    assert (width, height) == (1200, 630)
+    assert len(image) < 100_000
+    assert f'<link rel="canonical" href="{tags["og:url"]}"' in html
+
+
+def test_a_missing_page_leads_back_from_any_depth():
+    html = (SITE / "404.html").read_text(encoding="utf-8")
+    links = re.findall(r'(?:href|src)="([^"]+)"', html)
+    assert links
+    site = re.search(r'"og:url" content="(.*)index.html"', (SITE / "index.html").read_text())[1]
+    for link in links:
+        assert link.startswith(site), link
+        assert (SITE / link.removeprefix(site)).exists(), link
