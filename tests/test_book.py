@@ -415,7 +415,7 @@ def test_interrupted_build_ends_its_kernels_and_can_be_run_again(book):
         assert make.poll() is None, make.stdout.read()
         time.sleep(0.1)
     os.killpg(make.pid, signal.SIGINT)
-    make.communicate(timeout=60)
+    make.communicate(timeout=300)
     assert make.returncode != 0
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
@@ -549,10 +549,13 @@ def test_quiz_answers_explain_themselves(site):
     answers = site.page(ENTROPY).select(".l2g-quiz details")
     shown = [" ".join(answer.get_text(" ", strip=True).split()) for answer in answers]
     assert shown == [
-        "It is one . ✗ Not quite. That is e^0 .",
-        "It is 0. ✓ Right. As e^0 = 1 .",
+        "Answer: It is one . ✗ Not quite. That is e^0 .",
+        "Answer: It is 0. ✓ Right. As e^0 = 1 .",
     ]
-    assert [answer.summary.get_text() for answer in answers] == ["It is one.", "It is 0."]
+    assert [answer.summary.get_text() for answer in answers] == [
+        "Answer: It is one.",
+        "Answer: It is 0.",
+    ]
     assert not any(answer.has_attr("open") for answer in answers)
 
 
@@ -622,7 +625,7 @@ def test_pages_load_nothing_from_another_host(site):
         loaded = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
         sources = [tag["src"] for tag in loaded(src=True)]
         sources += [tag["href"] for tag in loaded("link", rel=["stylesheet", "preload", "icon"])]
-        assert sources
+        assert sources or page.stem == "404"  # which must not need a file beside it
         assert not [source for source in sources if re.match("(https?:)?//", source)]
 
 

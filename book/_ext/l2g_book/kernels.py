@@ -116,6 +116,7 @@ async def execute_all(
                 timeout=timeout,
                 record_timing=False,  # in the cells' metadata, which are part of the cache's key
                 resources={"metadata": {"path": str(page.path.parent)}},
+                extra_arguments=["--log-level=40"],  # errors; no word on unencrypted sockets
             )
             try:
                 await client.async_execute()

@@ -183,6 +183,7 @@ def reserve_room(
 
 def setup(app: Sphinx) -> None:
     app.add_js_file("menus.js", loading_method="defer")
+    app.add_js_file("print.js", loading_method="defer")
     app.connect("config-inited", replace_parts_of_the_theme)
     app.connect("doctree-read", slim_figures)
     app.connect("html-page-context", reserve_room)

@@ -21,6 +21,7 @@ document.addEventListener("DOMContentLoaded", () => {
     katex.render(element.textContent, element, { displayMode, throwOnError: false });
     if (!displayMode) join(element);
   }
+  document.documentElement.dataset.tex = "rendered"; // what waited for it shows: see l2g.css
   document.fonts.ready.then(letScroll);
 });
 
