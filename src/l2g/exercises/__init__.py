@@ -59,6 +59,21 @@ class Trial:
         return sum(x.numel() for x in self.inputs if isinstance(x, Tensor))
 
 
+def draw_int(low: int, high: int, generator: torch.Generator) -> int:
+    """A whole number from ``low`` to ``high``, both included."""
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
+def draw_dtype(generator: torch.Generator) -> torch.dtype:
+    """Now and then single precision."""
+    return (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
+
+
+def double(*rows: Any) -> Tensor:
+    """The rows, numbers or nested lists, as a tensor in double precision."""
+    return torch.tensor(rows, dtype=torch.float64)
+
+
 def registry() -> dict[str, Exercise]:
     """Every exercise of every chapter module in this package, by name."""
     modules = [

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, draw_dtype, draw_int
 
 
 def gap_and_error(train_losses: Tensor, new_losses: Tensor) -> Tensor:
@@ -44,32 +44,24 @@ def _row(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def _draw_normal(shape: tuple[int, ...], generator: Generator) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def _draw_dtype(generator: Generator) -> torch.dtype:
-    return (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
-
-
 def _draw_losses(generator: Generator) -> Inputs:
     """Losses of 2–9 examples seen and 2–9 new ones; now and then large, or in float32."""
-    scale = (1.0, 1.0, 3.0, 5000.0)[_draw_int(0, 3, generator)]
-    dtype = _draw_dtype(generator)
-    seen = scale * _draw_normal((_draw_int(2, 9, generator),), generator).abs()
-    new = scale * (_draw_normal((_draw_int(2, 9, generator),), generator).abs() + 0.5)
+    scale = (1.0, 1.0, 3.0, 5000.0)[draw_int(0, 3, generator)]
+    dtype = draw_dtype(generator)
+    seen = scale * _draw_normal((draw_int(2, 9, generator),), generator).abs()
+    new = scale * (_draw_normal((draw_int(2, 9, generator),), generator).abs() + 0.5)
     return seen.to(dtype), new.to(dtype)
 
 
 def _draw_curves(generator: Generator) -> Inputs:
     """(R, T) with 1–4 runs, 2–7 epochs; losses in tenths, so that ties occur."""
-    shape = _draw_int(1, 4, generator), _draw_int(2, 7, generator)
-    scale = (1.0, 1.0, 1.0, 2000.0)[_draw_int(0, 3, generator)]
-    dtype = _draw_dtype(generator)
+    shape = draw_int(1, 4, generator), draw_int(2, 7, generator)
+    scale = (1.0, 1.0, 1.0, 2000.0)[draw_int(0, 3, generator)]
+    dtype = draw_dtype(generator)
     val_loss = scale * _draw_normal(shape, generator).abs().mul(10).round().div(10)
     test_accuracy = torch.rand(shape, generator=generator, dtype=torch.float64)
     return val_loss.to(dtype), test_accuracy.to(dtype)
@@ -77,10 +69,10 @@ def _draw_curves(generator: Generator) -> Inputs:
 
 def _draw_regression(generator: Generator) -> Inputs:
     """1–3 examples, at least three times as many features: a well-conditioned problem."""
-    n = _draw_int(1, 3, generator)
-    p = 3 * n + _draw_int(0, 4, generator)
-    scale = (1.0, 1.0, 3.0, 2000.0)[_draw_int(0, 3, generator)]
-    dtype = _draw_dtype(generator)
+    n = draw_int(1, 3, generator)
+    p = 3 * n + draw_int(0, 4, generator)
+    scale = (1.0, 1.0, 3.0, 2000.0)[draw_int(0, 3, generator)]
+    dtype = draw_dtype(generator)
     features = scale * torch.linalg.qr(_draw_normal((p, n), generator)).Q.T
     targets = scale * _draw_normal((n,), generator)
     return features.to(dtype), targets.to(dtype), _draw_normal((p,), generator).to(dtype)

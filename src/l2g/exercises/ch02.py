@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, draw_int
 
 
 def bias_and_variance(predictions: Tensor, truth: Tensor) -> Tensor:
@@ -40,28 +40,24 @@ def _rows_double(*rows: list[float]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def _draw_tensor(shape: tuple[int, ...], generator: Generator) -> Tensor:
     """Now and then large, now and then in single precision."""
-    scale = (1.0, 3.0, 2000.0)[_draw_int(0, 2, generator)]
-    dtype = (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
+    scale = (1.0, 3.0, 2000.0)[draw_int(0, 2, generator)]
+    dtype = (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
     return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
 
 
 def _draw_runs(generator: Generator) -> Inputs:
     """Predictions (R, N) and truth (N,): 2–8 runs, 2–5 points, the truth some way off."""
-    runs, points = _draw_int(2, 8, generator), _draw_int(2, 5, generator)
+    runs, points = draw_int(2, 8, generator), draw_int(2, 5, generator)
     both = _draw_tensor((runs + 1, points), generator)
     return both[1:], 1.5 * both[0]
 
 
 def _draw_grid(generator: Generator) -> Inputs:
     """Predictions (D, S, N): 2–5 training sets, as many seeds, 2–5 points."""
-    size = _draw_int(2, 5, generator)
-    return (_draw_tensor((size, size, _draw_int(2, 5, generator)), generator),)
+    size = draw_int(2, 5, generator)
+    return (_draw_tensor((size, size, draw_int(2, 5, generator)), generator),)
 
 
 _EDGES = (

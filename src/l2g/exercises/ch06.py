@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, double, draw_int
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -32,19 +32,11 @@ def _others(logits: Tensor, i: int) -> Tensor:
     return torch.cat([logits[:i], logits[i + 1 :]])
 
 
-def _double(*rows: list[float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def _draw_logits(generator: Generator) -> Tensor:
     """(N, K) with 1–5 rows, 2–6 classes; now and then large, now and then in single precision."""
-    shape = _draw_int(1, 5, generator), _draw_int(2, 6, generator)
-    scale = (1.0, 3.0, 30.0, 2000.0)[_draw_int(0, 3, generator)]
-    dtype = (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
+    shape = draw_int(1, 5, generator), draw_int(2, 6, generator)
+    scale = (1.0, 3.0, 30.0, 2000.0)[draw_int(0, 3, generator)]
+    dtype = (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
     return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
 
 
@@ -60,7 +52,7 @@ def _draw_batch(generator: Generator) -> Inputs:
 
 def _draw_class(generator: Generator) -> Inputs:
     logits = _draw_logits(generator)[0]
-    return logits, _draw_int(0, len(logits) - 1, generator)
+    return logits, draw_int(0, len(logits) - 1, generator)
 
 
 # log_softmax: how it goes wrong
@@ -87,14 +79,14 @@ LOG_SOFTMAX = Exercise(
     reference=log_softmax,
     draw=_draw_rows,
     edges=(
-        (_double([0, 0]),),
-        (_double([1, 2, 3]),),
-        (_double([1000, 0]),),
-        (_double([-1000, -1001]),),
-        (_double([200, 0, -200]).float(),),
-        (_double([1000, 999], [-1000, -1001]),),
-        (_double([0, 1], [2, 5]),),
-        (_double([1e4, -1e4, 0], [1e4, 1e4, 1e4]).float(),),
+        (double([0, 0]),),
+        (double([1, 2, 3]),),
+        (double([1000, 0]),),
+        (double([-1000, -1001]),),
+        (double([200, 0, -200]).float(),),
+        (double([1000, 999], [-1000, -1001]),),
+        (double([0, 1], [2, 5]),),
+        (double([1e4, -1e4, 0], [1e4, 1e4, 1e4]).float(),),
     ),
     mistakes={
         "fine for small logits, infinite for large ones: what is exp(1000)? Which number may "
@@ -162,11 +154,11 @@ CROSS_ENTROPY_GRAD = Exercise(
     reference=cross_entropy_grad,
     draw=_draw_batch,
     edges=(
-        (_double([0, 0]), torch.tensor([0])),
-        (_double([1, 2, 3]), torch.tensor([2])),
-        (_double([0, 1], [2, 5]), torch.tensor([1, 0])),
-        (_double([1000, 0], [-1000, 0]), torch.tensor([1, 1])),
-        (_double([1, 2, 3, 4], [0, 0, 0, 0]), torch.tensor([3, 3])),
+        (double([0, 0]), torch.tensor([0])),
+        (double([1, 2, 3]), torch.tensor([2])),
+        (double([0, 1], [2, 5]), torch.tensor([1, 0])),
+        (double([1000, 0], [-1000, 0]), torch.tensor([1, 1])),
+        (double([1, 2, 3, 4], [0, 0, 0, 0]), torch.tensor([3, 3])),
     ),
     mistakes={
         "each row is right, the size is not: the loss is a mean over the batch, so what does "
@@ -233,13 +225,13 @@ LSE_IDENTITY = Exercise(
     reference=class_probability,
     draw=_draw_class,
     edges=(
-        (_double([0, 0])[0], 0),
-        (_double([1, 3])[0], 1),
-        (_double([0, 0, 0])[0], 1),
-        (_double([1, 2, 3])[0], 0),
-        (_double([1000, 1000, 0])[0], 0),
-        (_double([-1000, -1001, -1002])[0], 1),
-        (_double([2, -1, 0, 1])[0], 3),
+        (double([0, 0])[0], 0),
+        (double([1, 3])[0], 1),
+        (double([0, 0, 0])[0], 1),
+        (double([1, 2, 3])[0], 0),
+        (double([1000, 1000, 0])[0], 0),
+        (double([-1000, -1001, -1002])[0], 1),
+        (double([2, -1, 0, 1])[0], 3),
     ),
     mistakes={
         "an average of two-class probabilities: right for K = 2, but do its values for all i "

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, double, draw_dtype, draw_int
 
 
 def best_rate(A: Tensor) -> Tensor:
@@ -43,55 +43,43 @@ def _power(A: Tensor, v: Tensor, steps: int) -> Tensor:
     return v
 
 
-def _double(*rows: list[float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
-
-
 def _row(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
-
-
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
 
 
 def _draw_normal(shape: tuple[int, ...], generator: Generator) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def _draw_dtype(generator: Generator) -> torch.dtype:
-    return (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
-
-
 def _draw_symmetric(generator: Generator, lowest: float) -> Tensor:
     """2–5 curvatures between ``lowest`` and 1, turned at random; now and then times 3 or 4000."""
-    dim = _draw_int(2, 5, generator)
+    dim = draw_int(2, 5, generator)
     spread = torch.rand(dim, generator=generator, dtype=torch.float64)
     curvatures = lowest + (1 - lowest) * spread
     q = torch.linalg.qr(_draw_normal((dim, dim), generator)).Q
-    scale = (1.0, 1.0, 3.0, 4000.0)[_draw_int(0, 3, generator)]
+    scale = (1.0, 1.0, 3.0, 4000.0)[draw_int(0, 3, generator)]
     A = q @ (scale * curvatures).diag() @ q.T
     return (A + A.T) / 2
 
 
 def _draw_positive(generator: Generator) -> Inputs:
-    return (_draw_symmetric(generator, 0.05).to(_draw_dtype(generator)),)
+    return (_draw_symmetric(generator, 0.05).to(draw_dtype(generator)),)
 
 
 def _draw_descent(generator: Generator) -> Inputs:
     """A rate between 0.2 and 1.2 times the limit, 1–6 steps."""
-    A, dtype = _draw_symmetric(generator, 0.05), _draw_dtype(generator)
+    A, dtype = _draw_symmetric(generator, 0.05), draw_dtype(generator)
     share = 0.2 + torch.rand((), generator=generator).item()
     lr = share * 2 / torch.linalg.eigvalsh(A)[-1].item()
     e = _draw_normal((len(A),), generator)
-    return A.to(dtype), e.to(dtype), lr, _draw_int(1, 6, generator)
+    return A.to(dtype), e.to(dtype), lr, draw_int(1, 6, generator)
 
 
 def _draw_power(generator: Generator) -> Inputs:
     """Curvatures of both signs; 1–5 steps, now and then 20."""
-    A, dtype = _draw_symmetric(generator, -0.6), _draw_dtype(generator)
+    A, dtype = _draw_symmetric(generator, -0.6), draw_dtype(generator)
     v = _draw_normal((len(A),), generator)
-    return A.to(dtype), v.to(dtype), (*range(1, 6), 20)[_draw_int(0, 5, generator)]
+    return A.to(dtype), v.to(dtype), (*range(1, 6), 20)[draw_int(0, 5, generator)]
 
 
 BEST_RATE = Exercise(
@@ -99,11 +87,11 @@ BEST_RATE = Exercise(
     reference=best_rate,
     draw=_draw_positive,
     edges=(
-        (_double([1, 0], [0, 9]),),
-        (_double([9, 0], [0, 1]),),
-        (_double([2, 1], [1, 2]),),
-        (_double([1, 0, 0], [0, 4, 0], [0, 0, 9]),),
-        (_double([2000, 1000], [1000, 2000]).float(),),
+        (double([1, 0], [0, 9]),),
+        (double([9, 0], [0, 1]),),
+        (double([2, 1], [1, 2]),),
+        (double([1, 0, 0], [0, 4, 0], [0, 0, 9]),),
+        (double([2000, 1000], [1000, 2000]).float(),),
     ),
     mistakes={
         "the rate is the limit of stability: there the steepest direction swings forever. Where "
@@ -173,11 +161,11 @@ AFTER_STEPS = Exercise(
     reference=after_steps,
     draw=_draw_descent,
     edges=(
-        (_double([1, 0], [0, 9]), _row(1, 1), 0.2, 1),
-        (_double([2, 1], [1, 2]), _row(1, 0), 0.5, 2),
-        (_double([2, 1], [1, 2]), _row(3, -1), 0.1, 0),
-        (_double([9, 0], [0, 1]), _row(1, 2), 2 / 9, 3),
-        (_double([2000, 1000], [1000, 2000]).float(), _row(1, 3).float(), 5e-4, 4),
+        (double([1, 0], [0, 9]), _row(1, 1), 0.2, 1),
+        (double([2, 1], [1, 2]), _row(1, 0), 0.5, 2),
+        (double([2, 1], [1, 2]), _row(3, -1), 0.1, 0),
+        (double([9, 0], [0, 1]), _row(1, 2), 2 / 9, 3),
+        (double([2000, 1000], [1000, 2000]).float(), _row(1, 3).float(), 5e-4, 4),
     ),
     mistakes={
         "the way back is missing: this is the result in the eigenbasis": lambda A, e, lr, t: (
@@ -233,11 +221,11 @@ TOP_CURVATURE = Exercise(
     reference=top_curvature,
     draw=_draw_power,
     edges=(
-        (_double([1, 0], [0, 3]), _row(1, 1), 1),
-        (_double([2, 1], [1, 2]), _row(1, 0), 2),
-        (_double([-3, 0], [0, 1]), _row(1, 2), 3),
-        (_double([5, 0], [0, 5]), _row(3, 4), 1),
-        (_double([3000, 1000], [1000, 3000]).float(), _row(1, 2).float(), 30),
+        (double([1, 0], [0, 3]), _row(1, 1), 1),
+        (double([2, 1], [1, 2]), _row(1, 0), 2),
+        (double([-3, 0], [0, 1]), _row(1, 2), 3),
+        (double([5, 0], [0, 5]), _row(3, 4), 1),
+        (double([3000, 1000], [1000, 3000]).float(), _row(1, 2).float(), 30),
     ),
     mistakes={
         "right, until the length overflows: divide by the norm in each step, not at the "

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, double, draw_int
 
 
 def momentum_steps(gradients: Tensor, lr: Tensor, momentum: float) -> Tensor:
@@ -62,42 +62,34 @@ def _pair(lr: Tensor, momentum: Tensor) -> Tensor:
     return torch.stack([lr, momentum])
 
 
-def _double(*rows: list[float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def _draw_tensor(shape: tuple[int, ...], generator: Generator) -> Tensor:
     """Now and then large, now and then in single precision."""
-    scale = (1.0, 3.0, 2000.0)[_draw_int(0, 2, generator)]
-    dtype = (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
+    scale = (1.0, 3.0, 2000.0)[draw_int(0, 2, generator)]
+    dtype = (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
     return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
 
 
 def _draw_steps(generator: Generator) -> Inputs:
     """3–6 gradients of 2–4 numbers; rates that change; μ from 0.3 to 0.9."""
-    gradients = _draw_tensor((_draw_int(3, 6, generator), _draw_int(2, 4, generator)), generator)
+    gradients = _draw_tensor((draw_int(3, 6, generator), draw_int(2, 4, generator)), generator)
     lr = 0.05 + torch.rand(len(gradients), generator=generator, dtype=torch.float64)
-    return gradients, lr.to(gradients.dtype), _draw_int(3, 9, generator) / 10
+    return gradients, lr.to(gradients.dtype), draw_int(3, 9, generator) / 10
 
 
 def _draw_state(generator: Generator) -> Inputs:
     """θ and u of 2–4 numbers, a symmetric Hessian, η from 0.1 to 0.4, μ from 0.3 to 0.9."""
-    n = _draw_int(2, 4, generator)
+    n = draw_int(2, 4, generator)
     theta, u = _draw_tensor((2, n), generator)
     factor = torch.randn(n, n, generator=generator, dtype=torch.float64).to(theta.dtype)
-    rates = _draw_int(1, 4, generator) / 10, _draw_int(3, 9, generator) / 10
+    rates = draw_int(1, 4, generator) / 10, draw_int(3, 9, generator) / 10
     return theta, u, factor @ factor.T, *rates
 
 
 def _draw_eigenvalues(generator: Generator) -> Inputs:
     """2–6 positive numbers from 0.03 to 3,000, in any order."""
-    n = _draw_int(2, 6, generator)
+    n = draw_int(2, 6, generator)
     exponents = 5 * torch.rand(n, generator=generator, dtype=torch.float64) - 1.5
-    dtype = (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
+    dtype = (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
     return ((10**exponents).to(dtype),)
 
 
@@ -106,9 +98,9 @@ MOMENTUM_STEPS = Exercise(
     reference=momentum_steps,
     draw=_draw_steps,
     edges=(
-        (_double([1, 0], [1, 0], [1, 0]), _double([1, 1, 1])[0], 0.5),
-        (_double([1, 2]), _double([0.1])[0], 0.9),
-        (_double([1, 0], [0, 1], [0, 0], [0, 0]), _double([1, 1, 0.1, 0.1])[0], 0.5),
+        (double([1, 0], [1, 0], [1, 0]), double([1, 1, 1])[0], 0.5),
+        (double([1, 2]), double([0.1])[0], 0.9),
+        (double([1, 0], [0, 1], [0, 0], [0, 0]), double([1, 1, 0.1, 0.1])[0], 0.5),
     ),
     mistakes={
         "in yours, a gradient keeps the rate of its own time, as in the textbook's form: in "
@@ -158,8 +150,8 @@ NESTEROV_STEP = Exercise(
     reference=nesterov_step,
     draw=_draw_state,
     edges=(
-        (_double([1, 0])[0], _double([0, 1])[0], _double([1, 0], [0, 2]), 0.1, 0.5),
-        (_double([0, 0])[0], _double([1, 2])[0], _double([2, 1], [1, 3]), 0.2, 0.9),
+        (double([1, 0])[0], double([0, 1])[0], double([1, 0], [0, 2]), 0.1, 0.5),
+        (double([0, 0])[0], double([1, 2])[0], double([2, 1], [1, 3]), 0.2, 0.9),
     ),
     mistakes={
         "the slope is asked at θ itself: that is the heavy ball. Where will the velocity have "
@@ -222,12 +214,12 @@ OPTIMAL_MOMENTUM = Exercise(
     reference=optimal_momentum,
     draw=_draw_eigenvalues,
     edges=(
-        (_double([1, 4])[0],),
-        (_double([9, 1])[0],),
-        (_double([1, 100, 10])[0],),
-        (_double([4, 9, 1, 9])[0],),
-        (_double([2, 2])[0],),
-        (_double([50, 2000, 1])[0],),
+        (double([1, 4])[0],),
+        (double([9, 1])[0],),
+        (double([1, 100, 10])[0],),
+        (double([4, 9, 1, 9])[0],),
+        (double([2, 2])[0],),
+        (double([50, 2000, 1])[0],),
     ),
     mistakes={
         "your second number is √μ, the factor per step: square it": lambda e: _pair(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, double, draw_int
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
@@ -127,38 +127,30 @@ def _decays_inside_the_quotient(w: Tensor, gradients: Tensor, weight_decay: floa
     return w
 
 
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def _draw_tensor(shape: tuple[int, ...], generator: Generator) -> Tensor:
     """Now and then large, now and then tiny, now and then in single precision."""
-    scale = (1.0, 1.0, 3.0, 2000.0, 1e-5)[_draw_int(0, 4, generator)]
-    dtype = (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
+    scale = (1.0, 1.0, 3.0, 2000.0, 1e-5)[draw_int(0, 4, generator)]
+    dtype = (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
     return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
 
 
 def _draw_values(generator: Generator) -> Inputs:
     """Values (T, n), 2–6 of them in 1–4 columns, and β."""
-    shape = _draw_int(2, 6, generator), _draw_int(1, 4, generator)
-    return _draw_tensor(shape, generator), (0.5, 0.9, 0.95, 0.3)[_draw_int(0, 3, generator)]
+    shape = draw_int(2, 6, generator), draw_int(1, 4, generator)
+    return _draw_tensor(shape, generator), (0.5, 0.9, 0.95, 0.3)[draw_int(0, 3, generator)]
 
 
 def _draw_step(generator: Generator) -> Inputs:
     """w, g, m, v, each (n,), and the number of the step."""
-    w, g, m, v = _draw_tensor((4, _draw_int(1, 4, generator)), generator)
-    t = _draw_int(1, 10, generator)
+    w, g, m, v = _draw_tensor((4, draw_int(1, 4, generator)), generator)
+    t = draw_int(1, 10, generator)
     return (w, g, 0.3 * m, v.square(), t) if t > 1 else (w, g, 0 * m, 0 * v, t)
 
 
 def _draw_path(generator: Generator) -> Inputs:
     """w (n,), gradients (T, n) and λ."""
-    rows = _draw_tensor((_draw_int(3, 6, generator), _draw_int(1, 4, generator)), generator)
-    return rows[0], rows[1:], (0.01, 0.1, 1.0, 5.0)[_draw_int(0, 3, generator)]
-
-
-def _double(*numbers: float | list[float]) -> Tensor:
-    return torch.tensor(numbers, dtype=torch.float64)
+    rows = _draw_tensor((draw_int(3, 6, generator), draw_int(1, 4, generator)), generator)
+    return rows[0], rows[1:], (0.01, 0.1, 1.0, 5.0)[draw_int(0, 3, generator)]
 
 
 # How they go wrong
@@ -184,10 +176,10 @@ CORRECTED_AVERAGE = Exercise(
     reference=corrected_average,
     draw=_draw_values,
     edges=(
-        (_double([1, 1], [1, 1]), 0.9),
-        (_double([2], [0], [0]), 0.5),
-        (_double([1000, -1000], [0, 5]), 0.95),
-        (_double([1, 2], [3, 4]), 0.0),
+        (double([1, 1], [1, 1]), 0.9),
+        (double([2], [0], [0]), 0.5),
+        (double([1000, -1000], [0, 5]), 0.95),
+        (double([1, 2], [3, 4]), 0.0),
     ),
     mistakes={
         "this is the average as it comes: after t values its weights sum to 1 − βᵗ only": _average,
@@ -222,10 +214,10 @@ ADAM_STEP = Exercise(
     reference=adam_step,
     draw=_draw_step,
     edges=(
-        (_double(1, -1), _double(2, -0.5), _double(0, 0), _double(0, 0), 1),
-        (_double(0), _double(1e-8), _double(0), _double(0), 1),
-        (_double(0, 5), _double(1e-6, 1), _double(1e-7, 0), _double(1e-12, 1), 2),
-        (_double(1000, 1), _double(0, 3), _double(0.5, -1), _double(0.25, 4), 7),
+        (double(1, -1), double(2, -0.5), double(0, 0), double(0, 0), 1),
+        (double(0), double(1e-8), double(0), double(0), 1),
+        (double(0, 5), double(1e-6, 1), double(1e-7, 0), double(1e-12, 1), 2),
+        (double(1000, 1), double(0, 3), double(0.5, -1), double(0.25, 4), 7),
     ),
     mistakes={
         "ε stands inside the root: √(v + ε) is 10⁻⁴ where v is 0, while √v + ε is 10⁻⁸": (
@@ -265,10 +257,10 @@ ADAMW = Exercise(
     reference=adamw,
     draw=_draw_path,
     edges=(
-        (_double(1, -2), _double([1, 1], [1, -1]), 0.1),
-        (_double(3), _double([100], [100], [-50]), 1.0),
-        (_double(1000, 1), _double([1e-6, 1e-8], [0, 1e-7]), 0.5),
-        (_double(0, 5), _double([0, 0], [0, 0]), 2.0),
+        (double(1, -2), double([1, 1], [1, -1]), 0.1),
+        (double(3), double([100], [100], [-50]), 1.0),
+        (double(1000, 1), double([1e-6, 1e-8], [0, 1e-7]), 0.5),
+        (double(0, 5), double([0, 0], [0, 0]), 2.0),
     ),
     mistakes={
         "λw has gone into the gradient: this is Adam with L2, where the decay is divided by "

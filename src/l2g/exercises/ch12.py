@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, double, draw_dtype, draw_int
 
 
 def one_cycle(t: Tensor, total: int, peak: float, warm: float) -> Tensor:
@@ -85,46 +85,33 @@ def _steps(groups: int) -> Tensor:
     return torch.arange(groups, dtype=torch.float64)
 
 
-def _double(*rows: list[float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
-def _draw_dtype(generator: Generator) -> torch.dtype:
-    """Now and then single precision."""
-    return (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
-
-
 def _draw_times(generator: Generator) -> tuple[Tensor, int, float]:
     """Both ends and 0–6 steps between; a length of 20–3,000 steps; a peak of 0.1 to 3."""
-    total = _draw_int(20, (60, 3000)[_draw_int(0, 1, generator)], generator)
-    between = torch.randint(0, total, (_draw_int(0, 6, generator),), generator=generator)
+    total = draw_int(20, (60, 3000)[draw_int(0, 1, generator)], generator)
+    between = torch.randint(0, total, (draw_int(0, 6, generator),), generator=generator)
     t = torch.cat([torch.tensor([0, total - 1]), between])
-    return t.to(_draw_dtype(generator)), total, _draw_int(1, 30, generator) / 10
+    return t.to(draw_dtype(generator)), total, draw_int(1, 30, generator) / 10
 
 
 def _draw_cycle(generator: Generator) -> Inputs:
-    return *_draw_times(generator), _draw_int(2, 8, generator) / 10
+    return *_draw_times(generator), draw_int(2, 8, generator) / 10
 
 
 def _draw_warmup(generator: Generator) -> Inputs:
     t, total, peak = _draw_times(generator)
-    warm = _draw_int(2, total // 2, generator)
+    warm = draw_int(2, total // 2, generator)
     return torch.cat([t, torch.tensor([warm - 1, warm]).to(t)]), total, peak, warm
 
 
 def _draw_groups(generator: Generator) -> Inputs:
     """2–5 groups of 2–4 numbers, now and then large; rates that span a factor of 3 to 300."""
-    shape = _draw_int(2, 5, generator), _draw_int(2, 4, generator)
-    scale = (1.0, 3.0, 2000.0)[_draw_int(0, 2, generator)]
-    dtype = _draw_dtype(generator)
+    shape = draw_int(2, 5, generator), draw_int(2, 4, generator)
+    scale = (1.0, 3.0, 2000.0)[draw_int(0, 2, generator)]
+    dtype = draw_dtype(generator)
     both = scale * torch.randn((2, *shape), generator=generator, dtype=torch.float64)
-    hi = _draw_int(1, 9, generator) / 10
+    hi = draw_int(1, 9, generator) / 10
     weights, gradients = both.to(dtype)
-    return weights, gradients, hi / (3, 30, 300)[_draw_int(0, 2, generator)], hi
+    return weights, gradients, hi / (3, 30, 300)[draw_int(0, 2, generator)], hi
 
 
 ONE_CYCLE = Exercise(
@@ -132,9 +119,9 @@ ONE_CYCLE = Exercise(
     reference=one_cycle,
     draw=_draw_cycle,
     edges=(
-        (_double([0, 2])[0], 10, 1.0, 0.3),
-        (_double([0, 1, 2, 3, 6, 9])[0], 10, 1.0, 0.3),
-        (_double([0, 999, 1999])[0], 2000, 0.1, 0.5),
+        (double([0, 2])[0], 10, 1.0, 0.3),
+        (double([0, 1, 2, 3, 6, 9])[0], 10, 1.0, 0.3),
+        (double([0, 999, 1999])[0], 2000, 0.1, 0.5),
     ),
     mistakes={
         "straight lines: both ways are half cosines": lambda t, n, peak, warm: _cycle(
@@ -174,9 +161,9 @@ WARMUP_COSINE = Exercise(
     reference=warmup_cosine,
     draw=_draw_warmup,
     edges=(
-        (_double([0, 2])[0], 6, 1.0, 2),
-        (_double([0, 1, 2, 3, 4, 5, 6, 7])[0], 8, 1.0, 4),
-        (_double([0, 99, 100, 1050, 1999])[0], 2000, 0.3, 100),
+        (double([0, 2])[0], 6, 1.0, 2),
+        (double([0, 1, 2, 3, 4, 5, 6, 7])[0], 8, 1.0, 4),
+        (double([0, 99, 100, 1050, 1999])[0], 2000, 0.3, 100),
     ),
     mistakes={
         "your first step has a rate of 0, and is wasted: the ramp counts from "
@@ -228,8 +215,8 @@ DISCRIMINATIVE_STEP = Exercise(
     draw=_draw_groups,
     edges=(
         (torch.zeros(3, 2).double(), torch.ones(3, 2).double(), 0.01, 1.0),
-        (_double([1, 2], [3, 4]), _double([1, 1], [1, 1]), 0.1, 1.0),
-        (_double([1, 2]), _double([1, 1]), 0.1, 1.0),
+        (double([1, 2], [3, 4]), double([1, 1], [1, 1]), 0.1, 1.0),
+        (double([1, 2]), double([1, 1]), 0.1, 1.0),
     ),
     mistakes={
         "the rates are equally spaced: here each is the last one times the same "

@@ -1,12 +1,11 @@
 """The exercises of chapter 18, batch normalization: right answers, test cases, known mistakes."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, double, draw_int
 
 EPS = 1e-5
 
@@ -47,14 +46,10 @@ def _joined(weights: Tensor, bias: Tensor) -> Tensor:
     return torch.cat([weights, bias[:, None]], dim=1)
 
 
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def _drawer(generator: Generator) -> Callable[..., Tensor]:
     """Draws tensors of one dtype, now and then single precision; large ones now and then."""
-    dtype = (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
-    scale = (1.0, 1.0, 3.0, 3.0, 30.0, 2000.0)[_draw_int(0, 5, generator)]
+    dtype = (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
+    scale = (1.0, 1.0, 3.0, 3.0, 30.0, 2000.0)[draw_int(0, 5, generator)]
 
     def draw(*shape: int, scaled: bool = False) -> Tensor:
         values = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -65,24 +60,20 @@ def _drawer(generator: Generator) -> Callable[..., Tensor]:
 
 def _draw_backward(generator: Generator) -> Inputs:
     draw = _drawer(generator)
-    m, C = _draw_int(3, 6, generator), _draw_int(2, 4, generator)
+    m, C = draw_int(3, 6, generator), draw_int(2, 4, generator)
     return draw(m, C, scaled=True), draw(m, C), draw(C)
 
 
 def _draw_batches(generator: Generator) -> Inputs:
     draw = _drawer(generator)
-    T, m, C = (_draw_int(low, high, generator) for low, high in [(1, 5), (2, 6), (2, 4)])
-    return draw(T, m, C, scaled=True), (0.1, 0.25, 0.4)[_draw_int(0, 2, generator)]
+    T, m, C = (draw_int(low, high, generator) for low, high in [(1, 5), (2, 6), (2, 4)])
+    return draw(T, m, C, scaled=True), (0.1, 0.25, 0.4)[draw_int(0, 2, generator)]
 
 
 def _draw_layer(generator: Generator) -> Inputs:
     draw = _drawer(generator)
-    C, D = _draw_int(1, 4, generator), _draw_int(2, 4, generator)
+    C, D = draw_int(1, 4, generator), draw_int(2, 4, generator)
     return draw(C, D, scaled=True), draw(C), draw(C).square(), draw(C), draw(C)
-
-
-def _double(values: list[Any]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
 
 
 BATCHNORM_GRAD = Exercise(
@@ -90,10 +81,10 @@ BATCHNORM_GRAD = Exercise(
     reference=batchnorm_grad,
     draw=_draw_backward,
     edges=(
-        (_double([[1], [3]]), _double([[1], [0]]), _double([1])),
-        (_double([[1], [2], [3]]), _double([[1], [0], [0]]), _double([2])),
-        (_double([[5, 1], [5, 2], [5, 4]]), _double([[1, 0], [0, 1], [2, 0]]), _double([1, 1])),
-        (_double([[0, 1000], [1, -2000], [0, 50]]), _double([[1, 1]] * 3), _double([3, -1])),
+        (double([1], [3]), double([1], [0]), double(1)),
+        (double([1], [2], [3]), double([1], [0], [0]), double(2)),
+        (double([5, 1], [5, 2], [5, 4]), double([1, 0], [0, 1], [2, 0]), double(1, 1)),
+        (double([0, 1000], [1, -2000], [0, 50]), double(*[[1, 1]] * 3), double(3, -1)),
     ),
     mistakes={
         "mean and spread are held constant here: x reaches them, too, so two terms are "
@@ -156,10 +147,10 @@ RUNNING_VAR = Exercise(
     reference=running_var,
     draw=_draw_batches,
     edges=(
-        (_double([[[1], [3]]]), 0.1),
-        (_double([[[1], [2], [3], [6]]]), 0.1),
-        (_double([[[1, 0], [3, 4]], [[5, 5], [5, 5]]]), 0.5),
-        (_double([[[1000, 0], [-1000, 1]]]).float(), 0.25),
+        (double([[1], [3]]), 0.1),
+        (double([[1], [2], [3], [6]]), 0.1),
+        (double([[1, 0], [3, 4]], [[5, 5], [5, 5]]), 0.5),
+        (double([[1000, 0], [-1000, 1]]).float(), 0.25),
     ),
     mistakes={
         "the biased variance: batches are normalized by it, but what is stored is divided by "
@@ -199,10 +190,10 @@ FOLD_BATCHNORM = Exercise(
     reference=fold,
     draw=_draw_layer,
     edges=(
-        (_double([[1, 0]]), *map(_double, ([1], [4], [2], [0]))),
-        (_double([[1, 2], [3, 4]]), *map(_double, ([0, 1], [1, 4], [1, 2], [0, 1]))),
-        (_double([[1, 2], [3, 4]]), *map(_double, ([1, 1], [0, 1], [1, 1], [0, 0]))),
-        (_double([[1000, -3000]]), *map(_double, ([10], [100], [1], [5]))),
+        (double([1, 0]), double(1), double(4), double(2), double(0)),
+        (double([1, 2], [3, 4]), double(0, 1), double(1, 4), double(1, 2), double(0, 1)),
+        (double([1, 2], [3, 4]), double(1, 1), double(0, 1), double(1, 1), double(0, 0)),
+        (double([1000, -3000]), double(10), double(100), double(1), double(5)),
     ),
     mistakes={
         "the running mean is left out of the bias: what does the new layer give for an input "

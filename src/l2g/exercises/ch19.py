@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs
+from l2g.exercises import Exercise, Inputs, double, draw_dtype, draw_int
 
 
 def candidate_share(losses: Tensor, m: int, K: int, a: float) -> Tensor:
@@ -40,33 +40,20 @@ def _share(right: Tensor, outputs: Tensor) -> Tensor:
     return right.to(outputs.dtype).mean()
 
 
-def _draw_int(low: int, high: int, generator: Generator) -> int:
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
-def _draw_dtype(generator: Generator) -> torch.dtype:
-    """Now and then single precision."""
-    return (torch.float64, torch.float64, torch.float32)[_draw_int(0, 2, generator)]
-
-
 def _draw_losses(generator: Generator) -> Inputs:
-    K = (10, 100, 200, 1000)[_draw_int(0, 3, generator)]
-    m, a = _draw_int(1, 9, generator), (0.5, 1.0, 2.0, 4.0)[_draw_int(0, 3, generator)]
-    share = torch.rand(_draw_int(1, 4, generator), generator=generator, dtype=torch.float64)
-    return (_log_sum(m, K, a) - a * share).to(_draw_dtype(generator)), m, K, a
+    K = (10, 100, 200, 1000)[draw_int(0, 3, generator)]
+    m, a = draw_int(1, 9, generator), (0.5, 1.0, 2.0, 4.0)[draw_int(0, 3, generator)]
+    share = torch.rand(draw_int(1, 4, generator), generator=generator, dtype=torch.float64)
+    return (_log_sum(m, K, a) - a * share).to(draw_dtype(generator)), m, K, a
 
 
 def _draw_outputs(generator: Generator) -> Inputs:
     """Outputs at few levels, so that many of them tie; now and then logits, and large ones."""
-    N, K, levels = (_draw_int(low, high, generator) for low, high in [(2, 8), (2, 6), (2, 4)])
+    N, K, levels = (draw_int(low, high, generator) for low, high in [(2, 8), (2, 6), (2, 4)])
     outputs = torch.randint(levels, (N, K), generator=generator) / (levels - 1)
-    scale = (1.0, 1.0, 8.0, 2000.0)[_draw_int(0, 3, generator)]
-    outputs = (scale * outputs).to(_draw_dtype(generator))
+    scale = (1.0, 1.0, 8.0, 2000.0)[draw_int(0, 3, generator)]
+    outputs = (scale * outputs).to(draw_dtype(generator))
     return outputs, torch.randint(K, (N,), generator=generator)
-
-
-def _double(*rows: list[float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 CANDIDATE_SHARE = Exercise(
@@ -74,9 +61,9 @@ CANDIDATE_SHARE = Exercise(
     reference=candidate_share,
     draw=_draw_losses,
     edges=(
-        (_double([4.119, 4.080])[0], 10, 100, 1.0),
-        (_double([4.119])[0], 1, 100, 1.0),
-        (_double([1.5, 2000.0])[0], 3, 10, 2.0),
+        (double([4.119, 4.080])[0], 10, 100, 1.0),
+        (double([4.119])[0], 1, 100, 1.0),
+        (double([1.5, 2000.0])[0], 3, 10, 2.0),
     ),
     mistakes={
         "right for a = 1: the output of the true class is a or 0, so the loss falls by a for each "
@@ -120,10 +107,10 @@ FAIR_ACCURACY = Exercise(
     reference=fair_accuracy,
     draw=_draw_outputs,
     edges=(
-        (_double([1, 1, 0], [1, 1, 0]), torch.tensor([0, 1])),
-        (_double([0, 1, 1], [1, 0, 0]), torch.tensor([0, 0])),
-        (_double([0.5, 0.5, 0.5, 0.5]), torch.tensor([3])),
-        (_double([0.2, 0.7, 0.1]), torch.tensor([1])),
+        (double([1, 1, 0], [1, 1, 0]), torch.tensor([0, 1])),
+        (double([0, 1, 1], [1, 0, 0]), torch.tensor([0, 0])),
+        (double([0.5, 0.5, 0.5, 0.5]), torch.tensor([3])),
+        (double([0.2, 0.7, 0.1]), torch.tensor([1])),
     ),
     mistakes={
         "argmax takes the lowest number of a tie: that is the accuracy you want to be rid "
