@@ -230,7 +230,8 @@ def draw(shares: dict[str, list[float]]) -> None:
         ax.plot([low, high], [i, i], color=colour)
         ax.plot(middle, i, color=colour, marker=marker)
     ax.axvline(1, color=plots.MUTED, linestyle=":")
-    ax.set(yticks=range(len(order)), yticklabels=order, xlim=(0, 1.05))
+    ax.set(yticks=range(len(order)), yticklabels=order)
+    ax.set_xlim(left=0)
     ax.set_xlabel("share of the speed of bare forward, backward and step")
     plt.savefig(Path(__file__).with_suffix(".svg"), metadata={"Date": None})
 
