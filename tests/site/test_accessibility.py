@@ -1,21 +1,10 @@
 """What axe-core finds on every page with everything unfolded; in the dark, only colours differ."""
 
-from pathlib import Path
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from built import NEEDS_SITE, PAGES, SITE, UNFOLD
 
-ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "book/_build/html"
-pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists(), reason="the site is not built: run make book"
-)
-PAGES = sorted(path.name for path in SITE.glob("*.html")) or ["index.html"]
-UNFOLD = """() => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
-    for (const button of document.querySelectorAll(".toggle-button-hidden")) button.click();
-    for (const fading of document.getAnimations()) fading.finish();
-}"""
+pytestmark = NEEDS_SITE
 
 
 OPTIONS = {

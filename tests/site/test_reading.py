@@ -4,14 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from built import CHAPTERS, NEEDS_SITE, PHONE, SITE
 
-ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "book/_build/html"
-pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists(), reason="the site is not built: run make book"
-)
-CHAPTERS = sorted(path.name for path in SITE.glob("[0-9][0-9]_*.html"))
-PHONE = {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True}
+pytestmark = NEEDS_SITE
 WATCH = """() => {
     window.shift = 0;
     window.largest = 0;
@@ -68,9 +63,7 @@ def test_nothing_jumps_and_the_first_picture_comes_early(browser, name, screen):
 def test_search_finds_a_term_of_every_chapter(browser, name):
     page = browser.new_page()
     page.goto((SITE / "search.html").as_uri() + f"?q={TERMS[name].replace(' ', '+')}")
-    page.wait_for_selector("#search-results li a")
-    page.wait_for_function("!document.querySelector('#search-results')?.dataset.pending")
-    page.wait_for_timeout(1000)
+    page.get_by_text("Search finished").wait_for()
     found = page.eval_on_selector_all(
         "#search-results li > a", "links => links.map(a => a.getAttribute('href').split('?')[0])"
     )

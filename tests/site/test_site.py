@@ -6,25 +6,19 @@ import io
 import re
 import threading
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import matplotlib.image
 import pytest
+from built import CHAPTERS, LOAD_IMAGES, NEEDS_SITE, PAGES, PHONE, ROOT, SITE, UNFOLD
 
-ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "book/_build/html"
-pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists(), reason="the site is not built: run make book"
-)
-PAGES = sorted(path.name for path in SITE.glob("*.html")) or ["index.html"]
-CHAPTERS = [name for name in PAGES if re.match(r"\d\d_", name)]
+pytestmark = NEEDS_SITE
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 SCREENS = {
     "desktop": DESKTOP,
     "dark": DESKTOP | {"color_scheme": "dark"},
-    "phone": {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True},
+    "phone": PHONE,
 }
 
 
@@ -76,17 +70,7 @@ def sheet(request, contexts, site, watch):
     sheet.close()
 
 
-LOAD_IMAGES = """() => Promise.all([document.fonts.ready, ...[...document.images].map(image => {
-    image.loading = "eager";
-    return image.decode().catch(() => {});
-})])"""
-
 FIGURE = "main .cell_output img"
-UNFOLD = """() => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
-    for (const button of document.querySelectorAll(".toggle-button-hidden")) button.click();
-    for (const fading of document.getAnimations()) fading.finish();
-}"""
 
 
 def width(sheet):

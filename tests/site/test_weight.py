@@ -6,22 +6,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from built import LOAD_IMAGES, NEEDS_SITE, PAGES, SITE
 from fontTools.ttLib import TTFont
 
-ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "book/_build/html"
-pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists(), reason="the site is not built: run make book"
-)
+pytestmark = NEEDS_SITE
 LIMIT = 350  # KB
 THEME = SITE / "_static/styles/pydata-sphinx-theme.css"
 PACKAGE = "pydata_sphinx_theme"
 COMPRESSED = {".png", ".woff", ".woff2"}
 KINDS = ["document", "stylesheet", "script", "font", "image", "other"]
-LOAD_IMAGES = """() => Promise.all([document.fonts.ready, ...[...document.images].map(image => {
-    image.loading = "eager";
-    return image.decode().catch(() => {});
-})])"""
 BLOCKING = """() => [...document.querySelectorAll("script[src]:not([defer], [async])")]
     .map(script => script.src)"""
 ICONS = """() => [...document.querySelectorAll("[class*='fa-'], .admonition-title")].flatMap(e =>
@@ -90,7 +83,7 @@ def style_sheets():
 
 @pytest.fixture(scope="module")
 def visits(browser, style_sheets):
-    return [Visit(browser, path.name, style_sheets) for path in sorted(SITE.glob("*.html"))]
+    return [Visit(browser, name, style_sheets) for name in PAGES]
 
 
 def test_no_page_weighs_more_than_the_limit(visits, capsys):
