@@ -263,7 +263,7 @@ class AMSGrad(Adam):
 class AdamW(Adam):
     """Adam with decoupled decay: w ← w − ηλw, then Adam's step, whose averages know no λ.
 
-    Source: Loshchilov and Hutter (2019), "Decoupled weight decay regularization", algorithm 2.
+    Source: Loshchilov and Hutter (2019), algorithm 2; the decay times the rate, as PyTorch has it.
     """
 
     def __init__(
