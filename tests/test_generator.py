@@ -708,6 +708,31 @@ def test_current_notebooks_are_not_written_again(root):
     assert path.stat().st_mtime_ns == 1
 
 
+def test_handouts_hold_no_solution_and_leave_other_files_alone(root, capsys):
+    folder = root / "class/handouts"
+    folder.mkdir(parents=True)
+    mine = folder / "mine.ipynb"
+    mine.write_text("{}")
+    assert notebooks.main(["--without-solutions", str(folder)], root) == 0
+    assert capsys.readouterr().out == "handouts/07_sample.ipynb: missing; written\n"
+    assert mine.read_text() == "{}"
+    assert not (root / "chapters").exists()
+    whole, handout = (
+        nbformat.reads(notebooks.generate(root, solutions=s)["07_sample.ipynb"].decode(), 4)
+        for s in (True, False)
+    )
+    assert (folder / "07_sample.ipynb").read_bytes() == notebooks.generate(root, solutions=False)[
+        "07_sample.ipynb"
+    ]
+    kept = [cell.source for cell in handout.cells]
+    gone = [cell for cell in whole.cells if cell.source not in kept]
+    assert any("solution" in cell.metadata.get("tags", []) for cell in gone)
+    assert all(
+        "solution" in cell.metadata.get("tags", []) or "<details>" in cell.source for cell in gone
+    )
+    assert any("Exercise 1" in text and "Then go on." in text for text in kept)
+
+
 # ---- the course itself
 
 

@@ -125,6 +125,8 @@ def admonition(page: Page, box: Directive, line: int, quoted: bool) -> str:
     refuse_others(classes, CLASSES, "class of an admonition", line)
     if not box.argument:
         raise SourceError(line, "an admonition has a title: :::{admonition} Title")
+    if "solution" in classes and not page.solutions:
+        return ""
     title = page.inline(box.argument, line)
     if FOLDED.isdisjoint(classes):
         return quote(f"**{title}**\n\n{convert(page, box.body, box.line, True)}")

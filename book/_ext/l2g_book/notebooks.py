@@ -1,8 +1,9 @@
 """Writes chapters/NN_name.ipynb, for Colab, JupyterLab and CI, from book/NN_name.md.
 
-    python book/_ext/l2g_book/notebooks.py [--check]
+    python book/_ext/l2g_book/notebooks.py [--check] [--without-solutions FOLDER]
 
-The same sources give the same bytes. If one chapter cannot be read, nothing is written.
+The same sources give the same bytes. If one chapter cannot be read, nothing is written. With
+--without-solutions, notebooks to hand out go to a folder of yours, whose other files stay.
 """
 
 import argparse
@@ -47,8 +48,8 @@ if importlib.util.find_spec("l2g") is None:
     importlib.invalidate_caches()"""
 
 
-def generate(root: Path = ROOT) -> dict[str, bytes]:
-    """Returns the content of every notebook by the name of its file.
+def generate(root: Path = ROOT, *, solutions: bool = True) -> dict[str, bytes]:
+    """Returns the content of every notebook by the name of its file, with or without solutions.
 
     Raises:
         ValueError: a chapter or the bibliography cannot be read, or two chapters give the same
@@ -59,7 +60,7 @@ def generate(root: Path = ROOT) -> dict[str, bytes]:
     notebooks: dict[str, bytes] = {}
     named: dict[str, str] = {}
     for path in chapter_sources(root):
-        page = Page(path.stem, site_url(root), pages, works)
+        page = Page(path.stem, site_url(root), pages, works, solutions)
         try:
             cells = [*opening(path.stem, root), *chapter_cells(page, path.read_text("utf-8"))]
         except SourceError as error:
@@ -118,6 +119,8 @@ def run_cells(page: Page, cell: Directive, line: int) -> Iterator[dict[str, Any]
     if cell.argument != "ipython3" or not isinstance(tags, list):
         raise SourceError(line, "a code cell starts ```{code-cell} ipython3, :tags: is a [list]")
     refuse_others(tags, TAGS, "tag", line)
+    if "solution" in tags and not page.solutions:
+        return
     metadata: dict[str, Any] = {"tags": tags} if tags else {}
     source = cell.body.strip("\n")
     if not FOLDED.isdisjoint(tags):
@@ -162,7 +165,7 @@ def differences(notebooks: dict[str, bytes], folder: Path) -> dict[str, str]:
 
 
 def mend(folder: Path, notebooks: dict[str, bytes], states: dict[str, str]) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, state in states.items():
         if state == "orphaned":
             (folder / name).unlink()
@@ -176,18 +179,25 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """Writes what is not current, or says so with --check; returns the exit status."""
     parser = argparse.ArgumentParser(prog="notebooks.py")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if not current")
-    check = parser.parse_args(arguments).check
+    parser.add_argument(
+        "--without-solutions", metavar="FOLDER", type=Path, help="write notebooks to hand out there"
+    )
+    given = parser.parse_args(arguments)
+    check, handouts = given.check, given.without_solutions
     try:
-        notebooks = generate(root)
+        notebooks = generate(root, solutions=handouts is None)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    states = differences(notebooks, root / "chapters")
+    folder = handouts or root / "chapters"
+    states = differences(notebooks, folder)
+    if handouts:
+        states = {name: state for name, state in states.items() if state != "orphaned"}
     if not check:
-        mend(root / "chapters", notebooks, states)
+        mend(folder, notebooks, states)
     for name, state in states.items():
         done = "run: make notebooks" if check else "removed" if state == "orphaned" else "written"
-        print(f"chapters/{name}: {state}; {done}")
+        print(f"{folder.name}/{name}: {state}; {done}")
     return int(check and bool(states))
 
 

@@ -24,6 +24,7 @@ class Page:
     site: str
     pages: frozenset[str]
     works: Mapping[str, Reference]
+    solutions: bool = True  # whether they are kept
     equations: dict[str, int] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)  # with the headings they stand before
     named: dict[str, int] = field(default_factory=dict)  # with the lines where the names are given
