@@ -388,7 +388,8 @@ def test_names_that_do_not_exist_are_named(build):
 # ---- the instructor's corner
 
 CORNER = (ROOT / "book/instructors.md").read_text(encoding="utf-8")
-PLAN = instructors.chapters()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PLAN = instructors.by_number()
 STANDING = [number for number, chapter in PLAN.items() if chapter["name"] in SOURCES]
 
 
@@ -397,13 +398,25 @@ def planned(heading):
     return [int(number) for number in re.findall(r"\{chapter\}`(\d+)`", part)]
 
 
-def test_plans_hold_together():
-    assert planned("Twelve weeks") == list(PLAN)
-    six = planned("Six weeks")
-    assert six == sorted(six)
-    assert set(six) <= set(STANDING)
-    for number in six:
-        assert set(PLAN[number].get("needs", [])) <= set(six[: six.index(number)])
+def test_the_plan_of_the_whole_course_has_every_chapter():
+    assert planned("The whole course") == list(PLAN)
+
+
+@pytest.mark.parametrize("plan", ["Six weeks", "Twelve weeks"])
+def test_plans_hold_together(plan):
+    given = planned(plan)
+    assert given == sorted(given)
+    assert set(given) == set(STANDING)
+    for number in given:
+        assert set(PLAN[number].get("needs", [])) <= set(given[: given.index(number)])
+
+
+def test_readme_says_which_chapters_stand():
+    listed = re.search(r"Of (\d+) chapters, (\d+) stand: ([\d, –and]+)\.", README)
+    numbers = []
+    for first, last in re.findall(r"(\d+)(?:–(\d+))?", listed[3]):
+        numbers += range(int(first), int(last or first) + 1)
+    assert (int(listed[1]), int(listed[2]), numbers) == (len(PLAN), len(STANDING), STANDING)
 
 
 @pytest.mark.parametrize("number", STANDING)
@@ -418,9 +431,7 @@ def test_chapter_comes_after_what_its_box_asks_for(number):
 @pytest.mark.parametrize("number", STANDING)
 def test_minutes_and_exercises_are_those_of_the_chapter(number):
     text = SOURCES[PLAN[number]["name"]]
-    read, run = instructors.minutes(PLAN[number]["name"])
-    assert 20 <= read <= 60
-    assert run in ("under one minute", "about one minute")
+    assert 20 <= instructors.minutes(PLAN[number]["name"]) <= 60
     names = instructors.checked(number)
     assert names == list(dict.fromkeys(re.findall(r'^check\("(\w+)"', text, re.MULTILINE)))
     assert set(names) <= registry().keys()
@@ -439,8 +450,8 @@ def test_tables_show_what_stands(build):
     text += "{chapter}`10`, {chapter}`3`, {chapter}`99`"
     site = build({"10_momentum": "# Ten", "instructors": text})
     rows = [[cell.get_text(" ", strip=True) for cell in tr("td")] for tr in site.instructors("tr")]
-    read = instructors.minutes("10_momentum")[0]
-    assert rows[1] == ["10 Momentum", f"{read} min", "under 1 min", "9"]
+    read = instructors.minutes("10_momentum")
+    assert rows[1] == ["10 Momentum", f"{read} min", "—", "9"]
     assert rows[3] == ["10 Momentum", "momentum_steps nesterov_step optimal_momentum"]
     assert "10 Momentum, 3 Cross-validation (planned)" in site.instructors.get_text()
     assert "the plan has no chapter '99'" in site.warnings

@@ -635,6 +635,7 @@ def test_environment_names_versions_and_run_times(site):
     expected = {name: version(name) for name in packages} | {"Python": platform.python_version()}
     assert expected.items() <= dict(versions).items()
     assert dict(versions)["Threads of torch"] == "1"
+    assert {"Commit of the course", "System"} <= dict(versions).keys()
     titles = [site.page(name).h1.find(string=True).strip() for name in (LOOP, ENTROPY)]
     assert [title for title, _ in times] == [*titles, "Together"]
     *pages, total = [float(seconds.removesuffix(" s")) for _, seconds in times]

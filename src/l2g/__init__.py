@@ -1,6 +1,6 @@
 """Learning to Generalize: the small library that the course builds and uses.
 
-Every public name is derived in a chapter. The names below are loaded when first used, so that
+The chapters derive what they import from here. The names below are loaded when first used, so that
 ``import l2g`` costs little more than ``import torch``.
 """
 

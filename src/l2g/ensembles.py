@@ -37,7 +37,7 @@ def bias_variance(
     (p − p̄)² over the runs (divided by R), the noise the mean of ε². Each run is tested on fresh
     targets f + ε and on their mirror images f − ε. On average that changes nothing, and on these
     very draws it makes error = bias² + variance + noise an identity (Geman, Bienenstock and
-    Doursat 1992, and chapter 02).
+    Doursat 1992, and chapter 2).
 
     Since p̄ is itself a mean of R predictions, ``bias2`` is too large by about ``variance`` / R.
 

@@ -1,4 +1,4 @@
-"""Cross-entropy from scratch: softmax, its logarithm, and the loss built from them (chapter 06).
+"""Cross-entropy from scratch: softmax, its logarithm, and the loss built from them (chapter 6).
 
 Nothing here calls `torch.softmax`, `torch.logsumexp` or a loss of `torch.nn`; gradients come from
 autograd. Shapes, dtypes and options are checked everywhere. *Values* (NaN, class indices out of

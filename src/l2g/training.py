@@ -1,4 +1,4 @@
-"""The training loop of chapter 05: ``fit`` trains, ``evaluate`` measures."""
+"""The training loop of chapter 5: ``fit`` trains, ``evaluate`` measures."""
 
 import math
 import time

@@ -2,35 +2,33 @@
 
 import ast
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from .pages import COMPUTED, PLAN, course
+from .pages import COMPUTED, PLAN, Cell, chapters, run_time, table
 from .project import ROOT
 
 EXERCISES = ROOT / "src/l2g/exercises"
-MINUTES = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read,\s+([\w\s]+?)\s+to\s+run")
+MINUTES = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read")
 
 
-def chapters() -> dict[int, dict[str, Any]]:
-    """Returns all chapters of the plan, also those that do not stand yet, by their numbers."""
-    return {int(c["name"][:2]): c for part in course() for c in part["chapters"]}
+def by_number() -> dict[int, dict[str, Any]]:
+    return {int(chapter["name"][:2]): chapter for chapter in chapters()}
 
 
-def minutes(name: str) -> tuple[int, str]:
-    """Returns how long a chapter takes to read, in minutes, and to run, as its own box says.
+def minutes(name: str) -> int:
+    """Returns how many minutes a chapter takes to read, as its own box says.
 
     Raises:
         ValueError: the chapter has no such line.
     """
     match = MINUTES.search((ROOT / f"book/{name}.md").read_text(encoding="utf-8"))
     if match is None:
-        raise ValueError(f"book/{name}.md does not say '**Time:** N minutes to read, ... to run'")
-    return int(match[1]), " ".join(match[2].split())
+        raise ValueError(f"book/{name}.md does not say '**Time:** N minutes to read'")
+    return int(match[1])
 
 
 def checked(number: int) -> list[str]:
@@ -46,7 +44,7 @@ def checked(number: int) -> list[str]:
 
 def link(number: int, found: set[str]) -> list[nodes.Node]:
     """The number and the title of a chapter: a link if it stands, or else marked as planned."""
-    chapter = chapters()[number]
+    chapter = by_number()[number]
     text = f"{number} {chapter['title']}"
     if chapter["name"] in found:
         return [nodes.reference("", text, refuri=f"{chapter['name']}.html", internal=True)]
@@ -57,27 +55,36 @@ class Chapter(SphinxRole):
     """{chapter}`9`: a chapter by its number."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        if not self.text.isdigit() or int(self.text) not in chapters():
+        if not self.text.isdigit() or int(self.text) not in by_number():
             message = self.inliner.reporter.error(f"the plan has no chapter {self.text!r}")
             return [], [message]
         self.env.note_dependency(str(PLAN))
         return link(int(self.text), self.env.found_docs), []
 
 
+class run_time_node(nodes.Inline, nodes.Element):
+    """Stands for the time that a chapter's cells took, until all have been executed."""
+
+
+def fill_run_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for node in list(doctree.findall(run_time_node)):
+        seconds = run_time(app.env, node["name"])
+        node.replace_self(nodes.Text("—" if seconds is None else f"{seconds:.0f} s"))
+
+
 class ChapterTable(SphinxDirective):
-    """Of each chapter that stands: minutes to read and to run, and what comes first."""
+    """Of each chapter that stands: minutes to read, seconds to run, and what comes first."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(PLAN))
-        rows = []
+        rows: list[list[Cell]] = []
         for number, name, title in standing(self.env.found_docs):
             try:
-                read, run = minutes(name)
+                read = f"{minutes(name)} min"
             except ValueError as error:
                 raise self.error(str(error)) from error
-            after = ", ".join(map(str, chapters()[number].get("needs", []))) or "—"
-            run = run.replace("one minute", "1 min")
-            rows.append([title, text(f"{read} min"), text(run), text(after)])
+            after = ", ".join(map(str, by_number()[number].get("needs", []))) or "—"
+            rows.append([title, read, nodes.paragraph("", "", run_time_node(name=name)), after])
         return [table(("Chapter", "To read", "To run", "After"), rows)]
 
 
@@ -85,7 +92,7 @@ class CheckedExercises(SphinxDirective):
     """Of each chapter that stands: the functions that `check` examines."""
 
     def run(self) -> list[nodes.Node]:
-        rows = []
+        rows: list[list[Cell]] = []
         for number, _, title in standing(self.env.found_docs):
             names = nodes.paragraph()
             for name in checked(number):
@@ -96,26 +103,14 @@ class CheckedExercises(SphinxDirective):
 
 def standing(found: set[str]) -> list[tuple[int, str, nodes.paragraph]]:
     """Number, name and linked title of each chapter that stands."""
-    known = [(n, c["name"]) for n, c in chapters().items() if c["name"] in found]
+    known = [(n, c["name"]) for n, c in by_number().items() if c["name"] in found]
     return [(n, name, nodes.paragraph("", "", *link(n, found))) for n, name in known]
-
-
-def text(words: str) -> nodes.paragraph:
-    return nodes.paragraph("", words)
-
-
-def table(head: tuple[str, ...], rows: list[list[nodes.paragraph]]) -> nodes.table:
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head))
-    group += [nodes.thead("", row(map(text, head))), nodes.tbody("", *map(row, rows))]
-    return nodes.table("", group)
-
-
-def row(cells: Iterable[nodes.paragraph]) -> nodes.row:
-    return nodes.row("", *[nodes.entry("", cell) for cell in cells])
 
 
 def setup(app: Sphinx) -> None:
     COMPUTED.add("instructors")
     app.add_role("chapter", Chapter())
     app.add_directive("chapter-table", ChapterTable)
+    app.add_node(run_time_node)
+    app.connect("doctree-resolved", fill_run_times)
     app.add_directive("checked-exercises", CheckedExercises)

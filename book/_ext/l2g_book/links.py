@@ -16,6 +16,7 @@ def set_repository(app: Sphinx, config: Config) -> None:
         "repository_url": repository_url(),
         "repository_branch": "main",
         "use_repository_button": True,
+        "use_issues_button": True,
     }
 
 

@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from .pages import COMPUTED, course
+from .pages import COMPUTED, chapters, heading, numbered
 from .project import chapter_sources
 
 PAGE = "misconceptions"
@@ -93,17 +93,12 @@ class Misconceptions(SphinxDirective):
 def fill_misconceptions(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in doctree.findall(misconceptions_node):
         parts: list[nodes.Node] = []
-        for chapter in (c for part in course() for c in part["chapters"]):
+        for chapter in chapters():
             name = chapter["name"]
             if beliefs := app.env.metadata.get(name, {}).get(PAGE):
-                number = int(name[:2])
-                link = nodes.reference(
-                    "", f"{number} · {chapter['title']}", refuri=f"{name}.html", internal=True
-                )
-                parts.append(nodes.paragraph("", "", link, classes=["l2g-part"]))
                 listed = nodes.bullet_list(classes=["l2g-beliefs"])
                 listed += [item(name, belief) for belief in beliefs]
-                parts.append(listed)
+                parts += [heading(name, numbered(chapter)), listed]
         node.replace_self(parts)
 
 

@@ -5,8 +5,10 @@ import json
 import os
 import platform
 import re
+import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 from docutils import nodes
@@ -29,7 +31,13 @@ COMPUTED = {"index", "ledger", "environment"}
 
 
 def course() -> list[dict[str, Any]]:
+    """The parts of the plan, each with its chapters."""
     return yaml.safe_load(PLAN.read_text(encoding="utf-8"))
+
+
+def chapters() -> list[dict[str, Any]]:
+    """The chapters of the plan in their order, also those that do not stand yet."""
+    return [chapter for part in course() for chapter in part["chapters"]]
 
 
 class CourseMap(SphinxDirective):
@@ -60,8 +68,17 @@ class CourseMap(SphinxDirective):
 
 def collect_claims(app: Sphinx, doctree: nodes.document) -> None:
     """Read the claims off the executed cells; they stay with the page's metadata."""
-    found = [match for raw in doctree.findall(nodes.raw) for match in CLAIM.findall(raw.astext())]
-    app.env.metadata[app.env.docname]["claims"] = [json.loads(html.unescape(m)) for m in found]
+    app.env.metadata[app.env.docname]["claims"] = [
+        json.loads(html.unescape(match)) | {"section": section_of(raw)}
+        for raw in doctree.findall(nodes.raw)
+        for match in CLAIM.findall(raw.astext())
+    ]
+
+
+def section_of(node: nodes.Node) -> str:
+    while not isinstance(node, nodes.section):
+        node = node.parent
+    return str(node["ids"][0])
 
 
 class ledger_node(nodes.General, nodes.Element):
@@ -77,10 +94,10 @@ def fill_ledger(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in doctree.findall(ledger_node):
         home = app.config.root_doc
         parts = page_ledger(app, home, app.env.titles[home].astext())
-        for chapter in (c for part in course() for c in part["chapters"]):
+        for chapter in chapters():
             name = chapter["name"]
             if name in app.env.found_docs:
-                claims = page_ledger(app, name, f"{int(name[:2])} · {chapter['title']}")
+                claims = page_ledger(app, name, numbered(chapter))
                 if not claims:
                     raise ExtensionError(
                         f"{name} makes no claim: an empirical sentence must be one"
@@ -93,10 +110,23 @@ def page_ledger(app: Sphinx, name: str, title: str) -> list[nodes.Node]:
     claims = app.env.metadata[name]["claims"]
     if not claims:
         return []
+    rows = [(linked(name, claim), measured(claim["value"])) for claim in claims]
+    return [heading(name, title), table(("Claim", "Measured in this build"), rows)]
+
+
+def linked(name: str, claim: dict[str, Any]) -> nodes.paragraph:
+    place = f"{name}.html#{claim['section']}"
+    return nodes.paragraph("", "", nodes.reference("", claim["sentence"], refuri=place))
+
+
+def numbered(chapter: dict[str, Any]) -> str:
+    return f"{int(chapter['name'][:2])} · {chapter['title']}"
+
+
+def heading(name: str, title: str) -> nodes.paragraph:
+    """Stands above what is told of one page, and leads to it."""
     link = nodes.reference("", title, refuri=f"{name}.html", internal=True)
-    heading = nodes.paragraph("", "", link, classes=["l2g-part"])
-    rows = [(claim["sentence"], measured(claim["value"])) for claim in claims]
-    return [heading, table(("Claim", "Measured in this build"), rows)]
+    return nodes.paragraph("", "", link, classes=["l2g-part"])
 
 
 def measured(value: Any) -> str:
@@ -118,15 +148,25 @@ class RunTimes(SphinxDirective):
 
 def fill_run_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in doctree.findall(run_times_node):
-        seconds = {
-            app.env.titles[name].astext(): data["runtime"]
-            for name in sorted(app.env.found_docs)
-            if (data := NbMetadataCollector.get_exec_data(app.env, name))
-        }
+        names = sorted(app.env.found_docs)
+        seconds = {name: s for name in names if (s := run_time(app.env, name)) is not None}
         longest, total = max(seconds.values(), default=1), sum(seconds.values())
-        rows = [(title, with_bar(f"{s:.1f} s", s / longest)) for title, s in seconds.items()]
+        rows: list[tuple[Cell, Cell]] = [
+            (page_title(app, name), with_bar(f"{s:.1f} s", s / longest))
+            for name, s in seconds.items()
+        ]
         rows.append(("Together", f"{total:.1f} s"))
         node.replace_self([table(("Page", "Executed in"), rows), *from_nothing(app)])
+
+
+def run_time(env: BuildEnvironment, name: str) -> float | None:
+    """How long a page's cells ran, in seconds; None if it has none."""
+    data = NbMetadataCollector.get_exec_data(env, name)
+    return data["runtime"] if data else None
+
+
+def page_title(app: Sphinx, name: str) -> str:
+    return "Landing page" if name == app.config.root_doc else app.env.titles[name].astext()
 
 
 def with_bar(text: str, share: float) -> nodes.paragraph:
@@ -152,6 +192,8 @@ class Environment(SphinxDirective):
 
         rows = [
             *versions().items(),
+            ("Commit of the course", commit()),
+            ("System", platform.platform()),
             ("Processor", f"{platform.machine()}, {os.cpu_count()} cores"),
             ("Threads of torch", str(torch.get_num_threads())),
             ("Accelerator", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
@@ -159,14 +201,27 @@ class Environment(SphinxDirective):
         return [table(("What", "In this build"), rows)]
 
 
-def table(head: tuple[str, str], rows: list[tuple[str, Any]]) -> nodes.table:
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=w) for w in (70, 30)], cols=2)
-    group += nodes.thead("", row(head))
-    group += nodes.tbody("", *[row(cells) for cells in rows])
+def commit() -> str:
+    """The commit that the pages were built from, if this is a clone."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+Cell: TypeAlias = str | nodes.paragraph
+
+
+def table(head: Sequence[Cell], rows: Iterable[Sequence[Cell]]) -> nodes.table:
+    """The first of two columns is the wider one; more share the width."""
+    widths = (70, 30) if len(head) == 2 else [1] * len(head)
+    group = nodes.tgroup("", *[nodes.colspec(colwidth=w) for w in widths], cols=len(head))
+    group += [nodes.thead("", row(head)), nodes.tbody("", *map(row, rows))]
     return nodes.table("", group)
 
 
-def row(cells: tuple[str, Any]) -> nodes.row:
+def row(cells: Sequence[Cell]) -> nodes.row:
     paragraphs = [nodes.paragraph("", c) if isinstance(c, str) else c for c in cells]
     return nodes.row("", *[nodes.entry("", paragraph) for paragraph in paragraphs])
 
@@ -182,7 +237,7 @@ def warn_of_unlisted(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
     """A chapter that the plan or the table of contents forgets would vanish without a word."""
-    planned = {chapter["name"] for part in course() for chapter in part["chapters"]}
+    planned = {chapter["name"] for chapter in chapters()}
     for path in chapter_sources():
         for names, place in ((planned, "course.yml"), (env.found_docs, "_toc.yml")):
             if path.stem not in names:

@@ -8,7 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from .pages import course
+from .pages import chapters
 from .project import site_url
 
 PREVIEW = "_static/preview.png"
@@ -43,34 +43,37 @@ def describe(
 
 def description(page: str, doctree: nodes.document) -> str:
     """The question of a chapter; of any other page, how it begins."""
-    chapters = {chapter["name"]: chapter for part in course() for chapter in part["chapters"]}
-    if page in chapters:
-        return chapters[page]["question"]
+    questions = {chapter["name"]: chapter["question"] for chapter in chapters()}
+    if page in questions:
+        return questions[page]
     first = next(iter(doctree.findall(nodes.paragraph)), nodes.paragraph())
     return " ".join(first.astext().split())[:300]
 
 
 def draw_preview(app: Sphinx, error: Exception | None) -> None:
     """1200×630 pixels: a polynomial through every point, and the curve behind the points."""
-    if error or app.builder.name != "html":
+    path = Path(app.outdir) / PREVIEW
+    drawn = path.exists() and path.stat().st_mtime > Path(__file__).stat().st_mtime
+    if error or app.builder.name != "html" or drawn:
         return
     import numpy as np
     from matplotlib.figure import Figure
+
+    from l2g.plots import COLOURS
 
     figure = Figure(figsize=(12, 6.3), dpi=100, facecolor="white")
     ax = figure.add_axes((0.05, 0.08, 0.9, 0.52))
     x, fine = np.linspace(-1, 1, 12), np.linspace(-1, 1, 500)
     y = np.sin(np.pi * x) + 0.3 * np.random.default_rng(4).standard_normal(len(x))
     through_all = np.polynomial.Polynomial.fit(x, y, len(x) - 1)
-    ax.plot(fine, through_all(fine), color="#D55E00", linewidth=3, linestyle="--")
-    ax.plot(fine, np.sin(np.pi * fine), color="#0072B2", linewidth=4)
+    ax.plot(fine, through_all(fine), color=COLOURS[1], linewidth=3, linestyle="--")
+    ax.plot(fine, np.sin(np.pi * fine), color=COLOURS[0], linewidth=4)
     ax.plot(x, y, "o", color="black", markersize=11)
     ax.set(ylim=(-2, 2))
     ax.axis("off")
     figure.text(0.05, 0.82, "Learning to Generalize", fontsize=52, weight="bold")
     line = "An executable course: predict, run, judge. Every claim is checked by the build."
     figure.text(0.05, 0.72, line, fontsize=21, color="#374151")
-    path = Path(app.outdir) / PREVIEW
     figure.savefig(path, metadata={"Software": None}, pil_kwargs={"optimize": True})
 
 

@@ -1,4 +1,4 @@
-"""The exercises of chapter 01, generalization: right answers, test cases, known mistakes."""
+"""The exercises of chapter 1, generalization: right answers, test cases, known mistakes."""
 
 import torch
 from torch import Generator, Tensor

@@ -1,4 +1,4 @@
-"""The exercises of chapter 02, bias and variance: right answers, test cases, known mistakes."""
+"""The exercises of chapter 2, bias and variance: right answers, test cases, known mistakes."""
 
 import torch
 from torch import Generator, Tensor

@@ -1,4 +1,4 @@
-"""The exercises of chapter 06, cross-entropy: right answers, test cases, known mistakes."""
+"""The exercises of chapter 6, cross-entropy: right answers, test cases, known mistakes."""
 
 import math
 

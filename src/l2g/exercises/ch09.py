@@ -1,4 +1,4 @@
-"""The exercises of chapter 09, gradient descent: right answers, test cases, known mistakes."""
+"""The exercises of chapter 9, gradient descent: right answers, test cases, known mistakes."""
 
 import torch
 from torch import Generator, Tensor
