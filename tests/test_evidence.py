@@ -183,6 +183,13 @@ def test_swapping_a_and_b_mirrors_the_interval():
     assert (back.low, back.high) == pytest.approx((-there.high, -there.low))
 
 
+def test_rounding_decides_no_verdict():
+    sums, written = [0.1 + 0.2] * 7, [0.3] * 7
+    assert sums[0] > written[0]
+    assert compare([*sums, 0.5], [*written, 0.4]).verdict == "inconclusive"
+    assert compare([*written, 0.4], [*sums, 0.5]).verdict == "inconclusive"
+
+
 def test_equal_runs_are_inconclusive():
     result = compare([0.9, 0.8, 0.7, 0.9, 0.8], [0.9, 0.8, 0.7, 0.9, 0.8])
     assert (result.difference, result.low, result.high) == (0, 0, 0)

@@ -166,9 +166,11 @@ def compare(
     quantile_of_t = stats.t.ppf((1 + confidence) / 2, n - 1)
     tail = stats.norm.cdf(-math.sqrt(n / (n - 1)) * quantile_of_t)
     low, high = np.quantile(differences[draws].mean(axis=1), [tail, 1 - tail])
+    rounding = 1e-9 * np.abs(differences).max()  # where runs tie, an end is 0 up to its last bit
+    above, below = low > rounding, high < -rounding
     verdict = "inconclusive"
-    if n >= FEWEST_PAIRS_FOR_A_VERDICT and (low > 0 or high < 0):
-        verdict = "better" if (low > 0) == higher_is_better else "worse"
+    if n >= FEWEST_PAIRS_FOR_A_VERDICT and (above or below):
+        verdict = "better" if above == higher_is_better else "worse"
     return Comparison(
         float(differences.mean()), float(low), float(high), verdict, n, float(confidence)
     )
