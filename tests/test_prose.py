@@ -45,7 +45,7 @@ ALLOWED = {
         "about 4.1": "the report that is examined, drawn",
         "from 9.5 %": "the report that is examined",
         "to 15.2 %": "the report",
-        "some 2.3 %": "e / (99 + e)",
+        "some 2.3 %": "e / 117",
         "accuracy of 11.8 %": "the report",
         "a gain of 0.004 nats": "the report",
     },

@@ -116,7 +116,8 @@ def page_ledger(app: Sphinx, name: str, title: str) -> list[nodes.Node]:
 
 def linked(name: str, claim: dict[str, Any]) -> nodes.paragraph:
     place = f"{name}.html#{claim['section']}"
-    return nodes.paragraph("", "", nodes.reference("", claim["sentence"], refuri=place))
+    link = nodes.reference("", claim["sentence"], refuri=place, classes=["l2g-place"])
+    return nodes.paragraph("", "", link)
 
 
 def numbered(chapter: dict[str, Any]) -> str:

@@ -96,6 +96,8 @@ CANDIDATE_SHARE = Exercise(
         "losses are in nats: use the natural logarithm": lambda L, m, K, a: (
             (_log_sum(m, K, a) / math.log(10) - L) / a
         ),
+        "do not clip to [0, 1]: a value outside says that no such candidates have this "
+        "loss": lambda L, m, K, a: ((_log_sum(m, K, a) - L) / a).clamp(0, 1),
         "this is the share of images whose class is missing: one minus it": lambda L, m, K, a: (
             1 - (_log_sum(m, K, a) - L) / a
         ),
@@ -121,8 +123,8 @@ FAIR_ACCURACY = Exercise(
         "a tie with the true class counts as right: it should count 1/m": lambda z, y: _share(
             _tied(z, y)[1], z
         ),
-        "a tie counts as wrong: with the true class in it, it is right once in m "
-        "numberings": lambda z, y: _share(_tied(z, y)[1] & (_tied(z, y)[0].sum(1) == 1), z),
+        "a tie counts as wrong: with the true class in it, it is right in one of m numberings, on "
+        "average": lambda z, y: _share(_tied(z, y)[1] & (_tied(z, y)[0].sum(1) == 1), z),
         "1/m for every tie: is the true class in it?": lambda z, y: (
             (1 / _tied(z, y)[0].sum(1)).to(z.dtype).mean()
         ),
