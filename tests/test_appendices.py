@@ -432,6 +432,8 @@ def test_chapter_comes_after_what_its_box_asks_for(number):
 def test_minutes_and_exercises_are_those_of_the_chapter(number):
     text = SOURCES[PLAN[number]["name"]]
     assert 20 <= instructors.minutes(PLAN[number]["name"]) <= 60
+    run = " ".join(instructors.MINUTES.search(text)[2].split())
+    assert run in ("under one minute", "about one minute")
     names = instructors.checked(number)
     assert names == list(dict.fromkeys(re.findall(r'^check\("(\w+)"', text, re.MULTILINE)))
     assert set(names) <= registry().keys()

@@ -12,7 +12,7 @@ from .pages import COMPUTED, PLAN, Cell, chapters, run_time, table
 from .project import ROOT
 
 EXERCISES = ROOT / "src/l2g/exercises"
-MINUTES = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read")
+MINUTES = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read,\s+([\w\s]+?)\s+to\s+run")
 
 
 def by_number() -> dict[int, dict[str, Any]]:
@@ -27,7 +27,7 @@ def minutes(name: str) -> int:
     """
     match = MINUTES.search((ROOT / f"book/{name}.md").read_text(encoding="utf-8"))
     if match is None:
-        raise ValueError(f"book/{name}.md does not say '**Time:** N minutes to read'")
+        raise ValueError(f"book/{name}.md does not say '**Time:** N minutes to read, ... to run'")
     return int(match[1])
 
 
