@@ -56,6 +56,17 @@ def test_blobs_have_the_stated_centres_and_spread():
         assert points.std(0).sub(0.5).abs().max() < 0.03
 
 
+def test_blobs_keep_their_stated_centres_where_every_seed_is_shifted(monkeypatch):
+    class Shifted(torch.Generator):  # as when a chapter is executed under other seeds
+        def manual_seed(self, seed):
+            super().manual_seed(seed + 1000)
+            return self
+
+    monkeypatch.setattr(torch, "Generator", Shifted)
+    x, y = load("blobs", n=4_000, classes=5, spread=0.1).train
+    assert (x - data.blob_centres(5, 2)[y]).norm(dim=1).max() < 1
+
+
 def test_sine_has_the_stated_noise():
     splits = load("sine", n=40_000, noise=0.3)
     noise = splits.train.y - (2 * torch.pi * splits.train.x).sin()

@@ -152,7 +152,11 @@ def _digits(generator: torch.Generator) -> _Made:
 
 def blob_centres(classes: int = 10, dim: int = 2, *, seed: int = 0) -> Tensor:
     """Centres (classes, dim) of the Gaussian blobs that ``load("blobs", seed=seed)`` draws."""
-    return 2 * torch.randn(classes, dim, generator=torch.Generator().manual_seed(seed))
+    return _centres(classes, dim, torch.Generator().manual_seed(seed))
+
+
+def _centres(classes: int, dim: int, generator: torch.Generator) -> Tensor:
+    return 2 * torch.randn(classes, dim, generator=generator)
 
 
 def _blobs(
@@ -163,7 +167,9 @@ def _blobs(
     spread: float = 0.6,
 ) -> _Made:
     """Equally likely classes; class k is a Gaussian around its centre: the best answer is known."""
-    centres = blob_centres(classes, dim, seed=generator.initial_seed())
+    fresh = torch.Generator()
+    fresh.set_state(generator.get_state())
+    centres = _centres(classes, dim, fresh)
     y = torch.randint(classes, (n,), generator=generator)
     x = centres[y] + spread * torch.randn(n, dim, generator=generator)
     return _Made(x, y, n // 4, tuple(str(k) for k in range(classes)))
