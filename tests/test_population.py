@@ -261,7 +261,8 @@ def pick(splits, train=None, val=None, targets=None):
 
 @pytest.mark.parametrize("kind", ["mlp", "batchnorm"])
 def test_folds_of_unequal_size_are_one_stack(kind, stacked):
-    splits, make_model = make_splits(), make_net(kind, torch.float32)
+    # In double precision: batch normalization amplifies rounding, more on some processors.
+    splits, make_model = make_splits(torch.float64), make_net(kind, torch.float64)
     pool = SimpleNamespace(train=splits.train, val=splits.train)
     order = np.random.default_rng(0).permutation(N_TRAIN)
     held_out = np.array_split(order, 5)  # sizes 22, 22, 21, 21, 21
@@ -273,7 +274,7 @@ def test_folds_of_unequal_size_are_one_stack(kind, stacked):
         for k in range(5)
     ]
     assert stacked == [5]
-    assert_same(together, singles)
+    assert_same(together, singles, tolerance=1e-10)
 
 
 def test_bootstrap_draws_and_subsets(stacked):
