@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from l2g.training import choose_device
+from l2g.evaluation import choose_device
 
 DEVICE = choose_device()
 

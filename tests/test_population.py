@@ -11,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from l2g import population, stack
+from l2g import population
 from l2g.data import Split, load
+from l2g.evaluation import evaluate
 from l2g.evidence import compare
 from l2g.history import EarlyStopping, History
 from l2g.metrics import accuracy
 from l2g.models import TinyConvNet, mlp
-from l2g.population import fit_many
-from l2g.training import evaluate, fit
+from l2g.population import fit_many, stack
+from l2g.training import fit
 
 N_TRAIN = 107  # in batches of 16: 7 steps, the last one of 11
 SETTINGS = {"epochs": 3, "batch_size": 16, "device": "cpu", "progress": False}
@@ -479,10 +480,10 @@ def test_processes_are_as_many_as_threads_and_never_with_hooks(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("sys.platform", "linux")
-    assert population._processes(SimpleNamespace(hooks=[])) == 4
-    assert population._processes(SimpleNamespace(hooks=[print])) == 1
+    assert population._processes(SimpleNamespace(after_epoch=[])) == 4
+    assert population._processes(SimpleNamespace(after_epoch=[print])) == 1
     monkeypatch.setattr("sys.platform", "darwin")
-    assert population._processes(SimpleNamespace(hooks=[])) == 1
+    assert population._processes(SimpleNamespace(after_epoch=[])) == 1
 
 
 def test_a_stack_does_not_wait_for_the_device_in_every_batch(monkeypatch):
@@ -582,7 +583,7 @@ def test_one_run_has_a_run_axis_too():
         (
             {"hyper": {"rate": [1, 2, 3]}},
             ValueError,
-            "neither optimizer nor make_model has.*'rate'",
+            "neither optimizer nor penalty nor make_model has.*'rate'",
         ),
         ({"train_indices": [[0]] * 2}, ValueError, "train_indices must hold.* 3 runs, got 2"),
         ({"val_indices": [[0]] * 4}, ValueError, "val_indices must hold.* 3 runs, got 4"),

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from l2g.data import Split, load
+from l2g.evaluation import choose_device, evaluate
 from l2g.losses import cross_entropy
 from l2g.metrics import accuracy
 from l2g.models import mlp
-from l2g.training import EarlyStopping, choose_device, evaluate, fit
+from l2g.training import EarlyStopping, fit
 
 SGD = partial(torch.optim.SGD, lr=0.1, momentum=0.9)
 N_TRAIN, N_FEATURES, N_CLASSES = 203, 5, 3

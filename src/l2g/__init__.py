@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 _HOME_OF = {
     "load": "data",
     "fit": "training",
-    "evaluate": "training",
+    "evaluate": "evaluation",
+    "predict": "evaluation",
     "fit_many": "population",
     "claim": "evidence",
     "compare": "evidence",
@@ -20,7 +21,17 @@ _HOME_OF = {
     "Explorable": "explore",
 }
 
-__all__ = ["Explorable", "check", "claim", "compare", "evaluate", "fit", "fit_many", "load"]
+__all__ = [
+    "Explorable",
+    "check",
+    "claim",
+    "compare",
+    "evaluate",
+    "fit",
+    "fit_many",
+    "load",
+    "predict",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -313,3 +313,4 @@ def _check(name: str, value: Any) -> None:
             if not ((x >= 0) & (x < (1 if averages else math.inf))).all():
                 wanted = "below 1" if averages else "finite"
                 raise ValueError(f"{name} must be at least 0 and {wanted}, got {value!r}")
+

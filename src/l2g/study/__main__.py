@@ -13,11 +13,11 @@ import torch
 
 from l2g import data
 from l2g.data import Split, Splits
+from l2g.evaluation import choose_device
 from l2g.study.conditions import REPAIRED, REPORTED, Condition
 from l2g.study.records import origin, read_record, write_record
 from l2g.study.repaired import REGIMES, Regime, train_repaired
 from l2g.study.reported import train_as_reported
-from l2g.training import choose_device
 
 TUNING_SEED = 100
 

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from l2g.data import Split, Splits
+from l2g.evaluation import evaluate
 from l2g.history import EarlyStopping, History
 from l2g.metrics import accuracy
 from l2g.study.conditions import Condition, Setting
-from l2g.training import evaluate, fit
+from l2g.training import fit
 
 
 @dataclass(frozen=True)

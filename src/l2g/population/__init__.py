@@ -11,6 +11,7 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,12 +24,32 @@ from torch.utils.flop_counter import FlopCounterMode
 from l2g.checkpoint import _describe, seeded
 from l2g.checks import check_roles, whole_number
 from l2g.data import Split, Splits, to_float
+from l2g.evaluation import Measure, choose_device, prepare
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
+from l2g.optim import optimizer_for
 from l2g.pace import Pace
-from l2g.runs import Plan, Run, built, indices, of_one_shape, own_targets, routed, seeds_of
-from l2g.stack import Stack, require_memory, stack_bytes, train_together, weight_bytes
-from l2g.training import Measure, Transform, bar, choose_device, empty_columns, fit, prepared
+from l2g.population.runs import (
+    Plan,
+    Run,
+    built,
+    indices,
+    of_one_shape,
+    own_targets,
+    routed,
+    seeds_of,
+)
+from l2g.population.stack import Stack, require_memory, stack_bytes, train_together, weight_bytes
+from l2g.training import (
+    Groups,
+    Penalty,
+    Transform,
+    bar,
+    check_last_batch,
+    empty_columns,
+    fit,
+    no_penalty,
+)
 
 __all__ = ["fit_many"]
 
@@ -45,7 +66,9 @@ def fit_many(
     *,
     runs: int | Sequence[int],
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    groups: Groups | None = None,
     loss: Measure = cross_entropy,
+    penalty: Penalty = no_penalty,
     epochs: int,
     batch_size: int = 128,
     schedule: Callable[[Any], Any] | None = None,
@@ -75,14 +98,15 @@ def fit_many(
         make_model: builds the network of one run from ``seed=`` and what ``hyper`` adds, e.g.
             ``partial(mlp, (64, 32, 10))``. The global random state is seeded meanwhile.
         runs: R, for the seeds 0 … R−1; or the R seeds, which may repeat.
-        optimizer, loss, epochs, batch_size, schedule, transform, after_epoch, eval_train, metrics,
-            device: as for ``fit``. A hook sees the history and the network of one run and ends that
-            run only.
+        optimizer, groups, loss, penalty, epochs, batch_size, schedule, transform, after_epoch,
+            eval_train, metrics, device: as for ``fit``. A hook sees the history and the network of
+            one run and ends that run only.
         train_indices, val_indices: for each run the indices of its examples in ``splits.train``
             and ``splits.val`` (folds, bootstrap draws, subsets), of any length; by default all.
         targets: (R, N, ...), in place of those of ``splits.train``, e.g. with label noise.
         hyper: name → R values, passed to ``optimizer`` if it has a parameter of that name, e.g.
-            ``{"lr": [0.1, 0.01]}``, otherwise to ``make_model``.
+            ``{"lr": [0.1, 0.01]}``; else to ``penalty`` if it has one, e.g. ``{"strength": [...]}``
+            for ``lambda model, strength: strength * penalties.l1(model)``; else to ``make_model``.
         early_stopping: a rule that every run follows by itself.
         progress: show a bar over what takes longer than two seconds.
         stack: ``True`` insists on stacking, ``False`` forbids it, ``None`` takes what is faster.
@@ -101,18 +125,23 @@ def fit_many(
     epochs = whole_number("epochs", epochs, least=1)
     batch_size = whole_number("batch_size", batch_size, least=1)
     device = choose_device(device)
-    for_optimizer, for_model = routed(hyper or {}, len(seeds), optimizer, make_model)
-    first = built(make_model, seeds[0], for_model[0])
+    takers = (optimizer, penalty, make_model)
+    for_optimizer, for_penalty, for_model = routed(hyper or {}, len(seeds), *takers)
+    first, learning = built(make_model, seeds[0], for_model[0])
     check_roles(first, optimizer, early_stopping, after_epoch)
-    train, val, measures = prepared(first, splits, loss, metrics, device)
+    train, val, loss, metrics = prepare(first, splits, loss, metrics, device)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
-    columns = empty_columns(watched, measures, early_stopping)
-    common = (schedule, transform, eval_train, after_epoch, device, progress)
-    plan = Plan(train, val, measures, epochs, batch_size, *common)
+    columns = empty_columns(watched, metrics, early_stopping)
+    data: dict[str, Any] = dict(train=train, val=val, loss=loss, metrics=metrics, device=device)
+    data |= dict(epochs=epochs, batch_size=batch_size, eval_train=eval_train, progress=progress)
+    parts: dict[str, Any] = dict(penalty=penalty, schedule=schedule, transform=transform)
+    plan = Plan(**data, **parts, groups=groups, after_epoch=after_epoch)
     of_run: dict[str, Any] = {
         "seed": seeds,
+        "learning": [learning] * len(seeds),
         "options": for_optimizer,
         "optimizer": [partial(optimizer, **options) for options in for_optimizer],
+        "strengths": for_penalty,
         "train": indices("train_indices", train_indices, len(seeds), len(train.x)),
         "val": indices("val_indices", val_indices, len(seeds), len(val.x)),
         "targets": own_targets(targets, len(seeds), first, plan),
@@ -120,8 +149,10 @@ def fit_many(
         "history": [History(seed, copy.deepcopy(columns)) for seed in seeds],
     }
     require_memory(f"{len(seeds)} networks", len(seeds) * weight_bytes(first), device)
-    others = [built(make_model, *of) for of in zip(seeds[1:], for_model[1:], strict=True)]
+    others = [built(make_model, *of)[0] for of in zip(seeds[1:], for_model[1:], strict=True)]
     of_run["model"] = [model.to(device) for model in of_one_shape([first, *others])]
+    for index in of_run["train"]:
+        check_last_batch(first, train.x, len(index), batch_size)
     population = [Run(**{name: v[r] for name, v in of_run.items()}) for r in range(len(seeds))]
     _train(population, plan, stack)
     return History.stack([run.history for run in population], of_run["model"])
@@ -174,10 +205,8 @@ def _obstacle(runs: Sequence[Run], plan: Plan) -> str | None:
     """Why these runs cannot be one stack: found by trying, on a few examples."""
     if not _elementwise(runs[0].optimizer, plan.device):
         return "the optimizer does not treat every number of the weights by itself"
-    if Pace(plan.schedule, runs[0].optimizer(runs[0].model.parameters())).watches:
+    if Pace(plan.schedule, optimizer_for(runs[0].model, runs[0].optimizer, plan.groups)).watches:
         return "the schedule watches the loss of one run"
-    if plan.transform is not None:
-        return "the transform takes the batch of one run"
     train, val = runs[0].train[:4], runs[0].val[:4]
     few = [replace(r, model=copy.deepcopy(r.model), train=train, val=val) for r in runs[:2]]
     try:
@@ -230,30 +259,22 @@ def _train_alone(run: Run, plan: Plan) -> None:
     y = plan.train.y if run.targets is None else run.targets
     train = Split(plan.train.x[run.train], y[run.train])
     val = Split(plan.val.x[run.val], plan.val.y[run.val])
-    measures = dict(plan.measures)
+    for name, module in run.model.named_modules():
+        module.training = name in run.learning
     try:
         fit(
             run.model,
             Splits(train, val, val, "run"),
             optimizer=run.optimizer,
-            loss=measures.pop("loss"),
-            metrics=measures,
-            epochs=plan.epochs,
-            batch_size=plan.batch_size,
-            schedule=plan.schedule,
-            transform=plan.transform,
+            penalty=partial(plan.penalty, **run.strengths),
             seed=run.seed,
             early_stopping=run.stopping,
-            after_epoch=[keep, *plan.hooks],
-            eval_train=plan.eval_train,
-            device=plan.device,
+            after_epoch=[keep, *plan.after_epoch],
             progress=False,
+            **plan.options_of_fit(),
         )
     except FloatingPointError:
         run.history.diverged = True
-        run.model.eval()
-        if run.stopping is not None:
-            run.stopping.restore(run.model)
 
 
 def _processes(plan: Plan) -> int:
@@ -261,7 +282,7 @@ def _processes(plan: Plan) -> int:
 
     Hooks must run here, where their effects are seen; a GPU's driver does not survive the copy.
     """
-    alone = sys.platform == "linux" and not torch.cuda.is_available() and not plan.hooks
+    alone = sys.platform == "linux" and not torch.cuda.is_available() and not plan.after_epoch
     inside = multiprocessing.current_process().daemon
     return torch.get_num_threads() if alone and not inside else 1
 
@@ -272,7 +293,13 @@ def _train_in_processes(runs: Sequence[Run], plan: Plan, workers: int) -> None:
     with ProcessPoolExecutor(workers, context, _begin, (runs, plan)) as pool:
         results = pool.map(_one_of_them, range(len(runs)))
         for i in bar(range(1, len(runs) + 1), plan.progress, unit="run"):
-            runs[i - 1].history, weights = pickle.loads(next(results))
+            try:
+                runs[i - 1].history, weights = pickle.loads(next(results))
+            except BrokenProcessPool as error:
+                raise RuntimeError(
+                    f"a process that trained run {i - 1} or a later one was killed, most likely "
+                    "for lack of memory: take a smaller batch_size, or set OMP_NUM_THREADS=1"
+                ) from error
             runs[i - 1].model.load_state_dict(weights)
 
 

@@ -1,7 +1,7 @@
 """The runs of a population: what each of them is made of, checked before any of them starts."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from inspect import Parameter, signature
 from typing import Any
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from l2g.checkpoint import seeded
 from l2g.checks import check_model, whole_number
 from l2g.data import Split
+from l2g.evaluation import Measure, check_outputs
 from l2g.history import EarlyStopping, History, Hook
-from l2g.training import Measure, Transform, check_outputs
+from l2g.training import Groups, Penalty, Transform, learning_modules
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Run:
     model: nn.Module
     optimizer: Callable[[Iterable[Any]], torch.optim.Optimizer]
     options: Mapping[str, Any]  # what sets its optimizer apart from those of the other runs
+    strengths: Mapping[str, Any]  # what sets its penalty apart
+    learning: Sequence[str]  # names of the modules that train in training mode
     train: Tensor  # indices (n,) into the training split
     val: Tensor
     targets: Tensor | None  # (N, ...) in place of those of the training split
@@ -30,21 +33,29 @@ class Run:
     history: History
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the runs of a population have in common."""
+    """What the runs of a population have in common: the data, and options of ``fit`` by name."""
 
     train: Split
     val: Split
-    measures: Mapping[str, Measure]
+    groups: Groups | None
+    loss: Measure
+    penalty: Penalty
+    metrics: Mapping[str, Measure]
     epochs: int
     batch_size: int
     schedule: Callable[[Any], Any] | None
     transform: Transform | None
     eval_train: bool
-    hooks: Sequence[Hook]
+    after_epoch: Sequence[Hook]
     device: torch.device
     progress: bool
+
+    def options_of_fit(self) -> dict[str, Any]:
+        """The options that every single run is trained with."""
+        own = ("train", "val", "penalty", "after_epoch", "progress")
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
 
 
 def seeds_of(runs: int | Sequence[int]) -> list[int]:
@@ -57,32 +68,35 @@ def seeds_of(runs: int | Sequence[int]) -> list[int]:
 
 
 def routed(
-    hyper: Mapping[str, Sequence[Any]],
-    count: int,
-    optimizer: Callable[..., torch.optim.Optimizer],
-    make_model: Callable[..., nn.Module],
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The options of each run, those for its optimizer and those for its network."""
-    options: dict[bool, dict[str, list[Any]]] = {True: {}, False: {}}
+    hyper: Mapping[str, Sequence[Any]], count: int, *takers: Callable[..., Any]
+) -> list[list[dict[str, Any]]]:
+    """For each taker the options of each run: a name goes to the first that has it as a parameter.
+
+    The last taker, ``make_model``, may take any name by ``**``.
+    """
+    options: list[list[dict[str, Any]]] = [[{} for _ in range(count)] for _ in takers]
     for name, given in hyper.items():
         values = given.tolist() if hasattr(given, "tolist") else given
         if not isinstance(values, list | tuple) or len(values) != count:
             raise ValueError(
                 f"hyper[{name!r}] must hold one value for each of the {count} runs, got {given!r}"
             )
-        takers = [signature(taker).parameters for taker in (optimizer, make_model)]
-        open_ended = any(p.kind is Parameter.VAR_KEYWORD for p in takers[1].values())
-        if name not in takers[0] and name not in takers[1] and not open_ended:
-            raise ValueError(f"hyper: neither optimizer nor make_model has a parameter {name!r}")
-        options[name in takers[0]][name] = list(values)
-    per_run = {
-        to: [{name: values[r] for name, values in of.items()} for r in range(count)]
-        for to, of in options.items()
-    }
-    return per_run[True], per_run[False]
+        known = [signature(taker).parameters for taker in takers]
+        anything = any(p.kind is Parameter.VAR_KEYWORD for p in known[-1].values())
+        having = [i for i, parameters in enumerate(known) if name in parameters]
+        if not having and not anything:
+            raise ValueError(
+                f"hyper: neither optimizer nor penalty nor make_model has a parameter {name!r}"
+            )
+        for own, value in zip(options[having[0] if having else -1], values, strict=True):
+            own[name] = value
+    return options
 
 
-def built(make_model: Callable[..., nn.Module], seed: int, options: dict[str, Any]) -> nn.Module:
+def built(
+    make_model: Callable[..., nn.Module], seed: int, options: dict[str, Any]
+) -> tuple[nn.Module, list[str]]:
+    """A network in evaluation mode, and the names of its modules that learn in training mode."""
     if isinstance(make_model, nn.Module) or not callable(make_model):
         raise TypeError(
             f"make_model must build a network from seed=..., got {type(make_model).__name__}"
@@ -90,7 +104,9 @@ def built(make_model: Callable[..., nn.Module], seed: int, options: dict[str, An
     with seeded(seed, torch.device("cpu")):
         model = make_model(seed=seed, **options)
     check_model(model)
-    return model.eval()
+    learning = set(learning_modules(model))
+    names = [name for name, module in model.named_modules() if module in learning]
+    return model.eval(), names
 
 
 def of_one_shape(models: Sequence[nn.Module]) -> Sequence[nn.Module]:
@@ -138,5 +154,5 @@ def own_targets(
         raise ValueError(f"targets must be a tensor of shape {expected}, got {got}")
     targets = targets.to(plan.device)
     every = Split(plan.train.x, targets.flatten(0, 1))
-    check_outputs("targets", model, every, plan.measures)
+    check_outputs("targets", model, every, plan.loss, plan.metrics)
     return targets.unbind()

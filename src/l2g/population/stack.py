@@ -8,6 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate, chain, groupby
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ from torch.nn.utils.rnn import pad_sequence
 
 from l2g.checkpoint import seeded
 from l2g.data import Split, to_float
-from l2g.optim import Optimizer
+from l2g.evaluation import Measure, zeros
+from l2g.optim import Optimizer, optimizer_for
 from l2g.pace import Pace
-from l2g.runs import Plan, Run
-from l2g.training import Measure, bar, zeros
+from l2g.population.runs import Plan, Run
+from l2g.training import Penalty, bar, no_penalty
 
 EVERY = slice(None)
 
-# Part of a step: which runs, their inputs and their targets, both (r, b, ...).
+# Part of a step: which runs, their inputs or outputs and their targets, both (r, b, ...).
 Piece = tuple[slice, Tensor, Tensor]
 
 
@@ -43,36 +45,41 @@ class Stack:
         self.network = copy.deepcopy(runs[0].model)  # lends its structure, not its weights
         parameters, buffers = stack_module_state([run.model for run in runs])
         self.state = {**parameters, **buffers}
-        self.leaves = [p for p in parameters.values() if p.requires_grad]
+        self.leaves = {name: p for name, p in parameters.items() if p.requires_grad}
+        some = next(iter(self.leaves.values()))
         self.blocks = []
-        for rows, options in _blocks(runs, self.leaves[0]):
-            weights = [leaf.detach()[rows] for leaf in self.leaves]
-            optimizer = runs[rows.start].optimizer(weights, **options)
+        for rows, options in _blocks(runs, some):
+            weights = {name: leaf.detach()[rows] for name, leaf in self.leaves.items()}
+            optimizer = self._optimizer(runs[rows.start], weights, options)
             _prepare(optimizer, plan.device)
             self.blocks.append((rows, weights, optimizer, Pace(plan.schedule, optimizer)))
         targets = [run.targets for run in runs if run.targets is not None]
         self.targets = torch.stack(targets) if targets else None
+        self.strengths = {
+            name: _column([run.strengths[name] for run in runs], some) for name in runs[0].strengths
+        }
 
     def train(self, orders: Sequence[Tensor]) -> Tensor:
         """One epoch in which run r sees the examples ``orders[r]``; its running losses, (R,)."""
-        self.network.train()
+        for name, module in self.network.named_modules():
+            module.training = name in self.runs[0].learning
         total, sizes = zeros(self.plan.device, len(self.runs)), self._sizes(orders)
-        loss = {"loss": self.plan.measures["loss"]}
         for step in _steps(self.plan.train, self.targets, orders, self.plan.batch_size):
-            losses = [self._measure(loss, *piece)["loss"] for piece in step]
-            self._descend(torch.cat(losses).sum())  # each run's weights are in its own loss only
+            losses = [self._losses(rows, *self._transformed(x, y)) for rows, x, y in step]
+            objective = torch.cat(losses).sum()  # each run's weights are in its own loss only
+            self._descend(objective + self._penalties())
             for (rows, x, _), values in zip(step, losses, strict=True):
                 total[rows] += values.detach() * x.shape[1]
         return total / sizes
 
     def curves(self) -> dict[str, list[float]]:
-        """Every measure on every split that is watched, one value for each of the R runs."""
+        """Loss and metrics on every split that is watched, one value for each of the R runs."""
         found = {}
         train, val = [run.train for run in self.runs], [run.val for run in self.runs]
         if self.plan.eval_train:
-            for name, values in self._means(self.plan.train, self.targets, train).items():
+            for name, values in self._measured(self.plan.train, self.targets, train).items():
                 found[f"train_{name}"] = values.tolist()
-        for name, values in self._means(self.plan.val, None, val).items():
+        for name, values in self._measured(self.plan.val, None, val).items():
             found[f"val_{name}"] = values.tolist()
         return found
 
@@ -83,50 +90,72 @@ class Stack:
             for name, values in self.state.items():
                 own[name].copy_(values[r])
 
-    def _descend(self, loss: Tensor) -> None:
-        for leaf in self.leaves:
+    def _optimizer(
+        self, run: Run, weights: Mapping[str, Tensor], options: Mapping[str, Any]
+    ) -> torch.optim.Optimizer:
+        """The optimizer of a block: that of one run, with the stacked weights in its groups."""
+        if self.plan.groups is None:
+            return run.optimizer(list(weights.values()), **options)
+        optimizer_for(run.model, run.optimizer, self.plan.groups)  # checks what it holds
+        names = {id(p): name for name, p in run.model.named_parameters() if p.requires_grad}
+        groups = []
+        for group in self.plan.groups(run.model):
+            own = [weights[names[id(p)]] for p in group["params"] if id(p) in names]
+            groups += [{**group, "params": own}] if own else []
+        return run.optimizer(groups, **options)
+
+    def _descend(self, objective: Tensor) -> None:
+        for leaf in self.leaves.values():
             leaf.grad = None
-        loss.backward()
+        objective.backward()
         for rows, weights, optimizer, pace in self.blocks:
-            for weight, leaf in zip(weights, self.leaves, strict=True):
-                weight.grad = None if leaf.grad is None else leaf.grad[rows]
+            for name, leaf in self.leaves.items():
+                weights[name].grad = None if leaf.grad is None else leaf.grad[rows]
             optimizer.step()
             pace.after_batch()
 
-    def _means(
+    def _transformed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The batches (r, b, ...) after the transform, which takes those of one run."""
+        if self.plan.transform is None:
+            return x, y
+        pairs = [self.plan.transform(*batch) for batch in zip(x, y, strict=True)]
+        return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+
+    def _measured(
         self, split: Split, targets: Tensor | None, indices: Sequence[Tensor]
     ) -> dict[str, Tensor]:
+        """The loss, a mean over batches, and the metrics of all outputs, each (R,)."""
         self.network.eval()
         # As in `fit`, large batches that fit: 4 million numbers in those of all runs together.
         numbers = max(1, split.x[0].numel() * len(self.runs))
         size = max(self.plan.batch_size, min(1024, 2**22 // numbers))
         shared = targets is None and all(index is indices[0] for index in indices)
-        steps = _steps(split, targets, indices[:1] if shared else indices, size)
-        totals = {name: zeros(self.plan.device, len(self.runs)) for name in self.plan.measures}
+        total, seen = zeros(self.plan.device, len(self.runs)), []
         with torch.inference_mode():
-            for rows, x, y in chain.from_iterable(steps):
-                if shared:  # one batch (b, ...) for all: nothing is copied R times
-                    values = self._measure(self.plan.measures, EVERY, x[0], y[0], run_axis=None)
-                else:
-                    values = self._measure(self.plan.measures, rows, x, y)
-                for name, total in totals.items():
-                    total[EVERY if shared else rows] += values[name] * x.shape[1]
-        sizes = self._sizes(indices)
-        return {name: total / sizes for name, total in totals.items()}
+            for rows, x, y in chain.from_iterable(
+                _steps(split, targets, indices[:1] if shared else indices, size)
+            ):
+                # Shared by all runs, one batch (b, ...) is enough: nothing is copied R times.
+                piece = (EVERY, x[0], y[0], None) if shared else (rows, x, y, 0)
+                outputs, values = self._outputs(*piece)
+                total[piece[0]] += values * x.shape[1]
+                seen.append((piece[0], outputs, piece[2]))
+            found = {"loss": total / self._sizes(indices)}
+            for name, metric in self.plan.metrics.items():
+                found[name] = _of_each_run(metric, seen, len(self.runs), shared)
+        return found
 
-    def _measure(
-        self,
-        measures: Mapping[str, Measure],
-        rows: slice,
-        x: Tensor,
-        y: Tensor,
-        run_axis: int | None = 0,
-    ) -> dict[str, Tensor]:
-        """Each measure of each of the runs ``rows``, (r,)."""
+    def _losses(self, rows: slice, x: Tensor, y: Tensor) -> Tensor:
+        return self._outputs(rows, x, y)[1]
 
-        def one_run(state: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _outputs(
+        self, rows: slice, x: Tensor, y: Tensor, run_axis: int | None = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs (r, b, ...) and losses (r,) of the runs ``rows``."""
+
+        def one_run(state: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
             outputs = functional_call(self.network, state, (x,))
-            return {name: measure(outputs, y) for name, measure in measures.items()}
+            return outputs, self.plan.loss(outputs, y)
 
         state = self.state
         if rows != EVERY:  # views, so that running statistics are updated where they stand
@@ -134,8 +163,30 @@ class Stack:
         axes = (0, run_axis, run_axis)
         return torch.vmap(one_run, in_dims=axes, randomness="different")(state, x, y)
 
+    def _penalties(self) -> Tensor | float:
+        """The sum of the penalties of all runs, each on its own weights."""
+        if self.plan.penalty is no_penalty:
+            return 0.0
+
+        def one_run(state: dict[str, Tensor], strengths: dict[str, Tensor]) -> Tensor:
+            own = {f"network.{name}": values for name, values in state.items()}
+            return functional_call(_Penalty(self.network, self.plan.penalty), own, (), strengths)
+
+        return torch.vmap(one_run)(self.state, self.strengths).sum()
+
     def _sizes(self, indices: Sequence[Tensor]) -> Tensor:
         return torch.tensor([len(index) for index in indices], device=self.plan.device)
+
+
+class _Penalty(nn.Module):
+    """A penalty as a forward pass, in which ``functional_call`` can put other weights."""
+
+    def __init__(self, network: nn.Module, penalty: Penalty) -> None:
+        super().__init__()
+        self.network, self.penalty = network, penalty
+
+    def forward(self, **strengths: Tensor) -> Tensor | float:
+        return self.penalty(self.network, **strengths)
 
 
 def train_together(runs: Sequence[Run], plan: Plan) -> None:
@@ -165,7 +216,7 @@ def train_together(runs: Sequence[Run], plan: Plan) -> None:
 def _ended(stack: Stack, r: int, columns: Mapping[str, list[float]], seconds: float) -> bool:
     """Note the epoch in the history of run r; a run that ends leaves its weights in its model."""
     run = stack.runs[r]
-    hooks = [hook for hook in (run.stopping, *stack.plan.hooks) if hook is not None]
+    hooks = [hook for hook in (run.stopping, *stack.plan.after_epoch) if hook is not None]
     values = {name: column[r] for name, column in columns.items()}
     run.history.diverged = not math.isfinite(values["running_loss"])
     if hooks or run.history.diverged:
@@ -175,6 +226,27 @@ def _ended(stack: Stack, r: int, columns: Mapping[str, list[float]], seconds: fl
     run.history.append(values, seconds)
     run.history.stopped_early = True in [bool(hook(run.history, run.model)) for hook in hooks]
     return run.history.stopped_early
+
+
+def _of_each_run(metric: Measure, seen: Sequence[Piece], runs: int, shared: bool) -> Tensor:
+    """A metric of all outputs and targets of each run, (R,), by ``vmap`` where that is possible.
+
+    Args:
+        seen: which runs, their outputs (r, b, ...) and their targets, (b, ...) if all share them.
+    """
+    if all(rows == EVERY for rows, _, _ in seen):
+        outputs = torch.cat([outputs for _, outputs, _ in seen], dim=1)
+        y = torch.cat([y for _, _, y in seen], dim=0 if shared else 1)
+        with suppress(Exception):  # a metric that looks at values: then one run after another
+            return torch.vmap(metric, in_dims=(0, None if shared else 0))(outputs, y)
+    values = []
+    for r in range(runs):
+        own = [piece for piece in seen if r in range(*piece[0].indices(runs))]
+        at = [r - (rows.start or 0) for rows, _, _ in own]
+        outputs = torch.cat([each[i] for i, (_, each, _) in zip(at, own, strict=True)])
+        y = torch.cat([y if shared else y[i] for i, (_, _, y) in zip(at, own, strict=True)])
+        values.append(torch.as_tensor(metric(outputs, y)))
+    return torch.stack(values)
 
 
 def _steps(
