@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from l2g import data, fit, fit_many, models, optim, schedules
-from l2g.pace import LRRangeTest, lr_range_test
+from l2g.range_test import LRRangeTest, lr_range_test
 from l2g.schedules import (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,

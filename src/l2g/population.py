@@ -25,8 +25,8 @@ from l2g.checks import check_roles, whole_number
 from l2g.data import Split, Splits, to_float
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
-from l2g.pace import Pace
 from l2g.runs import Plan, Run, built, indices, of_one_shape, own_targets, routed, seeds_of
+from l2g.schedules.pace import Pace
 from l2g.stack import Stack, require_memory, stack_bytes, train_together, weight_bytes
 from l2g.training import Measure, Transform, bar, choose_device, empty_columns, fit, prepared
 

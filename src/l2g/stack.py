@@ -20,8 +20,8 @@ from torch.nn.utils.rnn import pad_sequence
 from l2g.checkpoint import seeded
 from l2g.data import Split, to_float
 from l2g.optim import Optimizer
-from l2g.pace import Pace
 from l2g.runs import Plan, Run
+from l2g.schedules.pace import Pace
 from l2g.training import Measure, bar, zeros
 
 EVERY = slice(None)

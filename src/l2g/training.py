@@ -18,7 +18,7 @@ from l2g.data import Split, Splits, batches
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
 from l2g.metrics import accuracy
-from l2g.pace import Pace
+from l2g.schedules.pace import Pace
 
 __all__ = ["EarlyStopping", "History", "choose_device", "evaluate", "fit"]
 

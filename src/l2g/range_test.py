@@ -1,4 +1,4 @@
-"""Learning rates at work: a schedule inside the loop, and the range test that looks for a rate."""
+"""The range test of chapter 12: one run on a rising rate, which looks for a rate to train with."""
 
 import copy
 import math
@@ -13,31 +13,6 @@ from l2g.checkpoint import seeded
 from l2g.checks import check_roles, ready, whole_number
 from l2g.data import Split, batches
 from l2g.losses import cross_entropy
-from l2g.schedules import ReduceLROnPlateau, Schedule
-
-PLATEAUS = (ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
-SCHEDULES = (Schedule, torch.optim.lr_scheduler.LRScheduler, *PLATEAUS)
-
-
-class Pace:
-    """The schedule of a run, if it has one: stepped after every batch or, if it watches, epoch."""
-
-    def __init__(self, make: Callable[[Any], Any] | None, optimizer: torch.optim.Optimizer) -> None:
-        if make is not None and (isinstance(make, SCHEDULES) or not callable(make)):
-            raise TypeError(
-                f"schedule must make a schedule, got {type(make).__name__}: pass a factory such as "
-                "functools.partial(schedules.StepLR, step_size=100)"
-            )
-        self.schedule = None if make is None else make(optimizer)
-        self.watches = isinstance(self.schedule, PLATEAUS)
-
-    def after_batch(self) -> None:
-        if self.schedule is not None and not self.watches:
-            self.schedule.step()
-
-    def after_epoch(self, val_loss: float) -> None:
-        if self.schedule is not None and self.watches:
-            self.schedule.step(val_loss)
 
 
 @dataclass(frozen=True)
