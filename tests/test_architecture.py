@@ -39,7 +39,7 @@ ARROWS = {
         "stack",
         "training",
     },
-    "range_test": {"checkpoint", "checks", "data", "losses", "plots"},
+    "range_test": {"checkpoint", "checks", "data", "losses", "optim", "plots"},
     "resampling": set(),
     "schedules": {"checks"},
     "runs": {"checkpoint", "checks", "data", "history", "training"},

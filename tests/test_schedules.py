@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 import torch
 
-from l2g import data, fit, fit_many, models, optim, schedules
-from l2g.range_test import LRRangeTest, lr_range_test
+from l2g import data, fit, fit_many, models, optim, penalties, schedules
+from l2g.data import Split
+from l2g.range_test import LRRangeTest, _until_exploded, lr_range_test
 from l2g.schedules import (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
@@ -321,18 +322,72 @@ def test_the_range_test_by_hand():
 def test_it_climbs_until_the_loss_explodes_and_its_rules_lie_below(make):
     _, found = climb(optimizer=make, highest=1e6, steps=200)
     assert len(found.lr) < 200
-    assert found.smoothed[-1] <= 4 * found.smoothed.min()
     assert found.tenth_of_minimum() == found.lr[found.smoothed.argmin()].item() / 10
     assert found.tenth_of_minimum() < found.lr[-1]
     assert found.last_descent() < found.lr[-1]
 
 
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("shift", [-5.0, -2.0, 1.0, 100.0])
+def test_a_shifted_loss_gives_the_same_curve_shifted(shift, trained):
+    def shifted(outputs, targets):
+        return torch.nn.functional.cross_entropy(outputs, targets) + shift
+
+    model = train()[0] if trained else models.mlp((64, 16, 10), seed=0)
+    options = {"batch_size": 16, "highest": 1e4, "steps": 60}
+    found, moved = (
+        lr_range_test(
+            model.double(), Split(DIGITS.train.x.double(), DIGITS.train.y), **options, **o
+        )
+        for o in ({}, {"loss": shifted})
+    )
+    assert 20 < len(found.lr) < 60
+    assert len(moved.lr) == len(found.lr)
+    torch.testing.assert_close(moved.smoothed - shift, found.smoothed, rtol=0, atol=1e-5)
+    assert moved.tenth_of_minimum() == found.tenth_of_minimum()
+    assert moved.last_descent() == found.last_descent()
+
+
+def test_the_climb_ends_ten_times_the_fall_above_the_lowest_loss():
+    kept, _ = _until_exploded([2.0, 1.5, 1.0, 10.9, 11.1, 0.0], start=2.0, smoothing=0.0)
+    assert kept == [2.0, 1.5, 1.0, 10.9]
+    assert _until_exploded([1.0, math.nan], start=2.0, smoothing=0.9)[0] == [1.0]
+    assert _until_exploded([0.3] * 50, start=0.3, smoothing=0.9)[0] == [0.3] * 50
+    assert _until_exploded([1.0, math.inf], start=math.inf, smoothing=0.9)[0] == []
+
+
+def test_the_range_test_trains_a_copy_in_the_groups_of_its_own():
+    model = models.mlp((64, 16, 10), seed=0)
+    groups = partial(penalties.parameter_groups, weight_decay=0.0)
+    found = lr_range_test(model, DIGITS.train, optimizer=optim.AdamW, groups=groups, steps=50)
+    plain = partial(optim.AdamW, weight_decay=0.0)
+    expected = lr_range_test(model, DIGITS.train, optimizer=plain, steps=50)
+    assert torch.equal(found.loss, expected.loss)
+    assert found.smoothed.min() < found.smoothed[0] - 0.3
+
+    def recipe(_):
+        return optim.AdamW(penalties.parameter_groups(model, 0.01))
+
+    with pytest.raises(ValueError, match=r"4 of its 4 are not of this model .* groups="):
+        lr_range_test(model, DIGITS.train, optimizer=recipe)
+
+
+def test_a_loss_below_zero_is_drawn_where_it_lies():
+    from matplotlib.figure import Figure
+
+    lr, loss = torch.logspace(-4, 1, 6), torch.linspace(-2, -3, 6)
+    ax = Figure().add_subplot()
+    LRRangeTest(lr, loss, loss).plot(ax)
+    assert ax.get_ylim()[0] < -3
+    assert -2 < ax.get_ylim()[1] < 0
+
+
 def test_the_last_descent_of_a_curve_whose_slopes_are_known():
-    lr = torch.logspace(-4, 1, 51, dtype=torch.float64)
+    lr = torch.logspace(-4, 1, 501, dtype=torch.float64)
     x = lr.log10()
     loss = 3 - torch.sigmoid(4 * (x + 2)) * 2  # steepest at 1e-2, half as steep at ± 0.4407
-    found = LRRangeTest(lr, loss, loss)
-    assert math.log10(found.last_descent()) == pytest.approx(-2 + 1.7627 / 4, abs=0.1)
+    found = LRRangeTest(lr, loss, loss)  # and a third as steep at ± 0.573
+    assert math.log10(found.last_descent()) == pytest.approx(-2 + 1.7627 / 4, abs=0.02)
 
 
 def test_what_comes_after_the_minimum_is_no_descent():

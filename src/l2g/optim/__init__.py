@@ -12,6 +12,7 @@ hyperparameter may be a tensor of shape (R,), one value for each run.
 from l2g.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, AMSGrad, RMSprop
 from l2g.optim.base import Optimizer
 from l2g.optim.descent import SGD, Momentum, Nesterov
+from l2g.optim.matched import optimizer_for
 
 __all__ = [
     "SGD",
@@ -24,4 +25,5 @@ __all__ = [
     "Nesterov",
     "Optimizer",
     "RMSprop",
+    "optimizer_for",
 ]
