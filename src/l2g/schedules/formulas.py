@@ -14,31 +14,39 @@ class Schedule:
 
     Raises:
         TypeError, ValueError: an argument is out of range.
-        ValueError: in ``step``, past ``end``.
+        ValueError: in ``step``, past ``end``, or with a parameter group that came later.
     """
 
     end: float = math.inf  # the last step that the schedule is made for
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
+        check_optimizer(optimizer)
         self.optimizer, self.t = optimizer, 0
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.base_lrs = [self.base_of(group) for group in optimizer.param_groups]
         self._set()
 
     def lr_at(self, t: int, base: Any) -> Any:
         """The rate after ``t`` steps of a group that began with ``base``."""
         raise NotImplementedError
 
+    def base_of(self, group: dict[str, Any]) -> Any:
+        """η₀ of a parameter group."""
+        return group["initial_lr"]
+
     def step(self) -> None:
+        self._check_groups(self.base_lrs)
         if self.t >= self.end:
             raise ValueError(
                 f"{type(self).__name__} is made for {self.end} steps and has taken them all; "
                 "give it as many as there are batches in all epochs"
             )
-        self.t += 1
+        self.go_to(self.t + 1)
+
+    def go_to(self, t: int) -> None:
+        """Set all as it is after ``t`` steps."""
+        self.t = t
         self._set()
 
     def _set(self) -> None:
@@ -49,8 +57,16 @@ class Schedule:
         return {"t": self.t, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.t, self.base_lrs = state["t"], list(state["base_lrs"])
-        self._set()
+        self._check_groups(state["base_lrs"])
+        self.base_lrs = list(state["base_lrs"])
+        self.go_to(state["t"])
+
+    def _check_groups(self, base_lrs: list[Any]) -> None:
+        if len(base_lrs) != len(self.optimizer.param_groups):
+            raise ValueError(
+                f"optimizer has {len(self.optimizer.param_groups)} parameter groups, but its "
+                f"{type(self).__name__} is made for {len(base_lrs)}: add groups before you make it"
+            )
 
     def __repr__(self) -> str:
         changing = ("optimizer", "t", "base_lrs")
@@ -180,11 +196,14 @@ class OneCycleLR(Schedule):
         self.base_momentum, self.max_momentum = base_momentum, max_momentum
         self.div_factor = above_zero("div_factor", div_factor)
         self.final_div_factor = above_zero("final_div_factor", final_div_factor)
-        if max_lr is not None:
-            above_zero("max_lr", max_lr)
-            for group in optimizer.param_groups:
-                group["initial_lr"] = max_lr
+        self.max_lr = None if max_lr is None else above_zero("max_lr", max_lr)
         super().__init__(optimizer)
+
+    def base_of(self, group: dict[str, Any]) -> Any:
+        """η_max. The group keeps it, and starts from what the cycle starts from, as in PyTorch."""
+        peak = group.get("max_lr", group["initial_lr"]) if self.max_lr is None else self.max_lr
+        group |= {"max_lr": peak, "initial_lr": peak / self.div_factor}
+        return peak
 
     def lr_at(self, t: int, base: Any) -> Any:
         start = base / self.div_factor
@@ -205,6 +224,11 @@ class OneCycleLR(Schedule):
                     group["betas"] = (momentum, *group["betas"][1:])
                 elif "momentum" in group:
                     group["momentum"] = momentum
+
+
+def check_optimizer(optimizer: Any) -> None:
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
 
 
 def _cosine(start: Any, end: Any, done: float) -> Any:
