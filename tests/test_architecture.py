@@ -26,7 +26,6 @@ ARROWS = {
     "mixing": set(),
     "models": set(),
     "optim": set(),
-    "pace": {"checkpoint", "checks", "data", "losses", "plots", "schedules"},
     "penalties": set(),
     "plots": {"history"},
     "population": {
@@ -35,15 +34,16 @@ ARROWS = {
         "data",
         "history",
         "losses",
-        "pace",
         "runs",
+        "schedules",
         "stack",
         "training",
     },
+    "range_test": {"checkpoint", "checks", "data", "losses", "optim", "plots"},
     "resampling": set(),
     "schedules": {"checks"},
     "runs": {"checkpoint", "checks", "data", "history", "training"},
-    "stack": {"checkpoint", "data", "optim", "pace", "runs", "training"},
+    "stack": {"checkpoint", "data", "optim", "runs", "schedules", "training"},
     "study": {
         "augment",
         "checkpoint",
@@ -54,7 +54,7 @@ ARROWS = {
         "models",
         "training",
     },
-    "training": {"checkpoint", "checks", "data", "history", "losses", "metrics", "pace"},
+    "training": {"checkpoint", "checks", "data", "history", "losses", "metrics", "schedules"},
 }
 
 

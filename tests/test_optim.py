@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from l2g import optim
+from l2g import optim, penalties
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 STEPS = 1000
@@ -415,3 +415,72 @@ def test_parameters_without_a_gradient_are_left_alone():
     optimizer.step()
     assert torch.equal(params[1], before)
     assert params[1] not in optimizer.state
+
+
+# --- The optimizer and the model ------------------------------------------------------------------
+
+ENTRIES = partial(penalties.parameter_groups, weight_decay=0.1)
+
+
+def network():
+    return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+
+
+@pytest.mark.parametrize("make", [optim.Adam, torch.optim.AdamW, torch.optim.SGD])
+@pytest.mark.parametrize("groups", [None, ENTRIES, lambda m: iter(ENTRIES(m))])
+def test_an_optimizer_for_a_model_holds_its_parameters(make, groups):
+    model = network()
+    optimizer = optim.optimizer_for(model, partial(make, lr=0.5), groups)
+    held = [id(w) for group in optimizer.param_groups for w in group["params"]]
+    assert sorted(held) == sorted(id(w) for w in model.parameters())
+    assert [g["lr"] for g in optimizer.param_groups] == [0.5] * (1 if groups is None else 2)
+
+
+def test_frozen_parameters_may_be_held_or_not_and_shared_ones_count_once():
+    model = network()
+    model[0].requires_grad_(False)
+    optim.optimizer_for(model, optim.SGD)
+    optim.optimizer_for(model, lambda ps: optim.SGD([w for w in ps if w.requires_grad]))
+    tied = torch.nn.Sequential(torch.nn.Embedding(5, 3), torch.nn.Linear(3, 5, bias=False))
+    tied[1].weight = tied[0].weight
+    optim.optimizer_for(tied, optim.SGD)
+    optim.optimizer_for(tied, torch.optim.Adam, ENTRIES)
+
+
+def test_a_factory_may_look_at_the_parameters_before_it_uses_them():
+    optimizer = optim.optimizer_for(
+        network(), lambda ps: optim.SGD(ps, lr=1 / sum(w.numel() for w in ps))
+    )
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1 / 13)
+
+
+OTHER = network()
+
+
+@pytest.mark.parametrize(
+    ("factory", "groups", "error", "message"),
+    [
+        (lambda _: optim.Adam(OTHER.parameters()), None, ValueError, "4 of its 4 are not of this"),
+        (lambda _: optim.Adam(ENTRIES(OTHER)), None, ValueError, "pass a function .* groups="),
+        (optim.Adam, lambda _: ENTRIES(OTHER), ValueError, "4 of its 4 are not of this model"),
+        (
+            lambda ps: optim.SGD([*ps, *OTHER.parameters()]),
+            None,
+            ValueError,
+            "4 of its 8 are not of this model",
+        ),
+        (lambda ps: optim.SGD(ps[1:]), None, ValueError, r"'0.weight' is missing \(1 of 4 are\)"),
+        (optim.SGD, lambda m: ENTRIES(m)[1:], ValueError, r"'0.weight' is missing \(2 of 4 are\)"),
+        (lambda ps: None, None, TypeError, "make a torch.optim.Optimizer, got NoneType"),
+        (lambda ps: ps, None, TypeError, "make a torch.optim.Optimizer, got list"),
+        (optim.SGD(OTHER.parameters()), None, TypeError, "got SGD: pass a factory such as"),
+        ("SGD", None, TypeError, "optimizer must make an optimizer, got str: pass a factory"),
+        (optim.SGD, ENTRIES(OTHER), TypeError, "groups must be a function, .* got list"),
+        (optim.SGD, lambda m: None, TypeError, "groups must make a list .* got NoneType"),
+        (optim.SGD, lambda m: ENTRIES(m)[0], TypeError, "groups must make a list .* got dict"),
+        (optim.SGD, lambda m: [], ValueError, "params must hold at least one parameter, got none"),
+    ],
+)
+def test_an_optimizer_of_something_else_is_refused(factory, groups, error, message):
+    with pytest.raises(error, match=message):
+        optim.optimizer_for(network(), factory, groups)

@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 import torch
 
-from l2g import data, fit, fit_many, models, optim, schedules
-from l2g.pace import LRRangeTest, lr_range_test
+from l2g import data, fit, fit_many, models, optim, penalties, schedules
+from l2g.data import Split
+from l2g.range_test import LRRangeTest, _until_exploded, lr_range_test
 from l2g.schedules import (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
@@ -84,6 +85,71 @@ def test_schedules_in_sequence_equal_those_of_torch(pieces):
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-15)
 
 
+PARTS = {
+    "StepLR": {"step_size": 3},
+    "ExponentialLR": {"gamma": 0.8},
+    "LinearLR": {"start_factor": 0.1, "total_iters": 6},
+    "CosineAnnealingLR": {"T_max": 20},
+    "CosineAnnealingWarmRestarts": {"T_0": 5},
+    "OneCycleLR": {"max_lr": 0.7, "total_steps": 20},
+}
+
+
+def everything(library, make, build, steps=22):
+    """Rate and momentum (or β₁) of each group after each step."""
+    optimizer = make(groups())
+    schedule, seen = build(library, optimizer), []
+    for t in range(steps):
+        if t:
+            optimizer.step()
+            schedule.step()
+        for group in optimizer.param_groups:
+            seen.append([group["lr"], group["betas"][0] if "betas" in group else group["momentum"]])
+    return torch.tensor(seen, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("make", [torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9)])
+@pytest.mark.parametrize("later_first", [False, True])
+@pytest.mark.parametrize("first", PARTS)
+@pytest.mark.parametrize("second", PARTS)
+def test_any_two_in_sequence_equal_those_of_torch(first, second, later_first, make):
+    def build(library, optimizer):
+        names, made = [first, second], {}
+        for i in (1, 0) if later_first else (0, 1):
+            made[i] = getattr(library, names[i])(optimizer, **PARTS[names[i]])
+        return library.SequentialLR(optimizer, [made[0], made[1]], milestones=[9])
+
+    ours, theirs = everything(schedules, make, build), everything(TORCH, make, build)
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-15)
+
+
+def test_a_warm_up_leads_to_the_start_of_a_cycle_whose_momentum_moves():
+    def build(library, optimizer):
+        warm_up = library.LinearLR(optimizer, start_factor=0.1, total_iters=5)
+        cycle = library.OneCycleLR(optimizer, max_lr=0.5, total_steps=20)
+        return library.SequentialLR(optimizer, [warm_up, cycle], milestones=[5])
+
+    lr, momentum = everything(schedules, torch.optim.Adam, build, steps=25)[::2].T
+    assert lr[0].item() == pytest.approx(0.5 / 25 / 10)
+    assert lr[5].item() == pytest.approx(0.5 / 25)
+    assert lr.max().item() == pytest.approx(0.5)
+    assert [momentum[i].item() for i in (0, 5, 10, 24)] == pytest.approx([0.95, 0.95, 0.85, 0.95])
+
+
+def test_sequences_in_sequence_count_from_their_own_start():
+    def nested(optimizer):
+        inner = [LinearLR(optimizer, total_iters=4), ExponentialLR(optimizer, 0.9)]
+        inner = SequentialLR(optimizer, inner, milestones=[4])
+        return SequentialLR(optimizer, [inner, CosineAnnealingLR(optimizer, 10)], milestones=[12])
+
+    def flat(optimizer):
+        parts = [LinearLR(optimizer, total_iters=4), ExponentialLR(optimizer, 0.9)]
+        parts.append(CosineAnnealingLR(optimizer, 10))
+        return SequentialLR(optimizer, parts, milestones=[4, 12])
+
+    assert torch.equal(rates(nested, 22), rates(flat, 22))
+
+
 @pytest.mark.parametrize("adam", [True, False])
 def test_one_cycle_turns_momentum_the_other_way_as_torch_does(adam):
     seen = {}
@@ -133,6 +199,7 @@ MONITORED = {
         {"patience": 2},
         {"patience": 1, "cooldown": 3, "factor": 0.5},
         {"patience": 0, "min_lr": 0.003, "threshold": 0.05},
+        {"patience": 1, "threshold": 0.05, "threshold_mode": "abs"},
     ],
 )
 @pytest.mark.parametrize("metric", MONITORED)
@@ -149,20 +216,66 @@ def test_the_plateau_schedule_equals_that_of_torch(mode, options, metric):
     assert seen[0] == pytest.approx(seen[1], **EXACT)
 
 
+def warm_cycle(optimizer):
+    warm_up = LinearLR(optimizer, total_iters=7)
+    cycle = OneCycleLR(optimizer, max_lr=0.5, total_steps=40)
+    return SequentialLR(optimizer, [warm_up, cycle], milestones=[7])
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("metric", ["falling", "noisy", "accuracy"])
+@pytest.mark.parametrize("shift", [-1.5, -100.0])
+def test_an_absolute_threshold_on_metrics_below_zero_equals_torch(mode, metric, shift):
+    seen = []
+    for library in (schedules, TORCH):
+        optimizer = torch.optim.SGD(groups())
+        schedule = library.ReduceLROnPlateau(
+            optimizer, mode, patience=1, threshold=0.01, threshold_mode="abs"
+        )
+        for value in MONITORED[metric]:
+            schedule.step(value + shift)
+            seen += [(library, optimizer.param_groups[0]["lr"])]
+    ours, theirs = ([lr for of, lr in seen if of is library] for library in (schedules, TORCH))
+    assert ours == pytest.approx(theirs, **EXACT)
+
+
+@pytest.mark.parametrize(("mode", "better"), [("min", -1.02), ("max", -0.98)])
+def test_a_share_of_a_negative_best_is_one_of_its_size(mode, better):
+    optimizer = optim.SGD(groups())
+    schedule = ReduceLROnPlateau(optimizer, mode, patience=2, threshold=0.01)
+    for value in [-1.0, -1.005, -0.995, -1.0]:  # within a hundredth of −1: level
+        schedule.step(value)
+    assert schedule.best == -1.0
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01)  # PyTorch's "min" stays at 0.1
+    schedule.step(better)
+    assert schedule.best == better
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_from_zero_any_step_is_better_and_the_first_value_is_by_any_threshold(mode):
+    schedule = ReduceLROnPlateau(optim.SGD(groups()), mode, threshold=2.0)
+    schedule.step(0.0)
+    assert schedule.best == 0
+    schedule.step(-1e-9 if mode == "min" else 1e-9)
+    assert schedule.best != 0
+
+
 SCHEDULES = [
     partial(StepLR, step_size=3),
     partial(CosineAnnealingLR, T_max=40),
     partial(OneCycleLR, total_steps=40),
     partial(ReduceLROnPlateau, patience=1),
+    partial(ReduceLROnPlateau, patience=0, threshold_mode="abs", threshold=0.1),
+    warm_cycle,
 ]
 
 
-@pytest.mark.parametrize("make", SCHEDULES, ids=lambda make: make.func.__name__)
+@pytest.mark.parametrize("make", SCHEDULES, ids=lambda make: getattr(make, "func", make).__name__)
 def test_saved_and_loaded_it_goes_on(make):
     metric = MONITORED["noisy"]
     of_step = (
         (lambda s, t: s.step(metric[t]))
-        if make.func is ReduceLROnPlateau
+        if isinstance(make, partial) and make.func is ReduceLROnPlateau
         else lambda s, t: s.step()
     )
     optimizer = optim.SGD(groups())
@@ -321,18 +434,72 @@ def test_the_range_test_by_hand():
 def test_it_climbs_until_the_loss_explodes_and_its_rules_lie_below(make):
     _, found = climb(optimizer=make, highest=1e6, steps=200)
     assert len(found.lr) < 200
-    assert found.smoothed[-1] <= 4 * found.smoothed.min()
     assert found.tenth_of_minimum() == found.lr[found.smoothed.argmin()].item() / 10
     assert found.tenth_of_minimum() < found.lr[-1]
     assert found.last_descent() < found.lr[-1]
 
 
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("shift", [-5.0, -2.0, 1.0, 100.0])
+def test_a_shifted_loss_gives_the_same_curve_shifted(shift, trained):
+    def shifted(outputs, targets):
+        return torch.nn.functional.cross_entropy(outputs, targets) + shift
+
+    model = train()[0] if trained else models.mlp((64, 16, 10), seed=0)
+    options = {"batch_size": 16, "highest": 1e4, "steps": 60}
+    found, moved = (
+        lr_range_test(
+            model.double(), Split(DIGITS.train.x.double(), DIGITS.train.y), **options, **o
+        )
+        for o in ({}, {"loss": shifted})
+    )
+    assert 20 < len(found.lr) < 60
+    assert len(moved.lr) == len(found.lr)
+    torch.testing.assert_close(moved.smoothed - shift, found.smoothed, rtol=0, atol=1e-5)
+    assert moved.tenth_of_minimum() == found.tenth_of_minimum()
+    assert moved.last_descent() == found.last_descent()
+
+
+def test_the_climb_ends_ten_times_the_fall_above_the_lowest_loss():
+    kept, _ = _until_exploded([2.0, 1.5, 1.0, 10.9, 11.1, 0.0], start=2.0, smoothing=0.0)
+    assert kept == [2.0, 1.5, 1.0, 10.9]
+    assert _until_exploded([1.0, math.nan], start=2.0, smoothing=0.9)[0] == [1.0]
+    assert _until_exploded([0.3] * 50, start=0.3, smoothing=0.9)[0] == [0.3] * 50
+    assert _until_exploded([1.0, math.inf], start=math.inf, smoothing=0.9)[0] == []
+
+
+def test_the_range_test_trains_a_copy_in_the_groups_of_its_own():
+    model = models.mlp((64, 16, 10), seed=0)
+    groups = partial(penalties.parameter_groups, weight_decay=0.0)
+    found = lr_range_test(model, DIGITS.train, optimizer=optim.AdamW, groups=groups, steps=50)
+    plain = partial(optim.AdamW, weight_decay=0.0)
+    expected = lr_range_test(model, DIGITS.train, optimizer=plain, steps=50)
+    assert torch.equal(found.loss, expected.loss)
+    assert found.smoothed.min() < found.smoothed[0] - 0.3
+
+    def recipe(_):
+        return optim.AdamW(penalties.parameter_groups(model, 0.01))
+
+    with pytest.raises(ValueError, match=r"4 of its 4 are not of this model .* groups="):
+        lr_range_test(model, DIGITS.train, optimizer=recipe)
+
+
+def test_a_loss_below_zero_is_drawn_where_it_lies():
+    from matplotlib.figure import Figure
+
+    lr, loss = torch.logspace(-4, 1, 6), torch.linspace(-2, -3, 6)
+    ax = Figure().add_subplot()
+    LRRangeTest(lr, loss, loss).plot(ax)
+    assert ax.get_ylim()[0] < -3
+    assert -2 < ax.get_ylim()[1] < 0
+
+
 def test_the_last_descent_of_a_curve_whose_slopes_are_known():
-    lr = torch.logspace(-4, 1, 51, dtype=torch.float64)
+    lr = torch.logspace(-4, 1, 501, dtype=torch.float64)
     x = lr.log10()
     loss = 3 - torch.sigmoid(4 * (x + 2)) * 2  # steepest at 1e-2, half as steep at ± 0.4407
-    found = LRRangeTest(lr, loss, loss)
-    assert math.log10(found.last_descent()) == pytest.approx(-2 + 1.7627 / 4, abs=0.1)
+    found = LRRangeTest(lr, loss, loss)  # and a third as steep at ± 0.573
+    assert math.log10(found.last_descent()) == pytest.approx(-2 + 1.7627 / 4, abs=0.02)
 
 
 def test_what_comes_after_the_minimum_is_no_descent():
@@ -381,6 +548,10 @@ def test_the_plot_shows_both_rules():
         (partial(OneCycleLR, total_steps=9, pct_start=1.1), "pct_start must lie between 0 and 1"),
         (partial(OneCycleLR, max_lr=-0.1, total_steps=9), "max_lr must be above 0"),
         (partial(ReduceLROnPlateau, mode="up"), "mode must be 'min' or 'max', got 'up'"),
+        (
+            partial(ReduceLROnPlateau, threshold_mode="share"),
+            "threshold_mode must be 'rel' or 'abs'",
+        ),
         (partial(ReduceLROnPlateau, factor=1.0), "factor must lie between 0 and 1, got 1.0"),
     ],
 )
@@ -392,8 +563,9 @@ def test_arguments_out_of_range_are_named(make, message):
 
 
 def test_wrong_types_are_named():
-    with pytest.raises(TypeError, match="optimizer must be an Optimizer, got list"):
-        StepLR(groups(), step_size=3)
+    for make in (*SCHEDULES, partial(SequentialLR, schedules=[], milestones=[])):
+        with pytest.raises(TypeError, match="optimizer must be an Optimizer, got list"):
+            make(groups())
     with pytest.raises(TypeError, match=r"gamma must be a number, got '0.1'"):
         StepLR(optim.SGD(groups()), 3, "0.1")
     with pytest.raises(TypeError, match=r"T_max must be an integer, got 10\.5"):
@@ -407,6 +579,49 @@ def test_wrong_types_are_named():
     optimizer = optim.SGD(groups())
     with pytest.raises(ValueError, match="milestones must be rising, one fewer than schedules"):
         SequentialLR(optimizer, [StepLR(optimizer, 2)], milestones=[3])
+
+
+FOREIGN = optim.SGD(groups())
+
+
+@pytest.mark.parametrize(
+    ("parts", "milestones", "error", "message"),
+    [
+        ([StepLR, StepLR], [-2], ValueError, "milestones must be at least 1, got -2"),
+        ([StepLR, StepLR], [0], ValueError, "milestones must be at least 1, got 0"),
+        ([StepLR, StepLR], [2.5], TypeError, r"milestones must be an integer, got 2\.5"),
+        ([StepLR] * 3, [5, 3], ValueError, r"must be rising, one fewer .* got \[5, 3\] for 3"),
+        ([StepLR] * 3, [5, 5], ValueError, "must be rising, one fewer than schedules"),
+        ([], [], ValueError, "must be rising, one fewer than schedules, .* for 0 schedules"),
+        ([StepLR, ReduceLROnPlateau], [3], TypeError, r"got l2g\S+ReduceLROnPlateau"),
+        ([TORCH.StepLR, StepLR], [3], TypeError, r"l2g\.schedules, got torch\S+StepLR"),
+        ([lambda o, *_: StepLR(FOREIGN, 2), StepLR], [3], ValueError, "StepLR has another"),
+        ([CosineAnnealingLR, StepLR], [9], ValueError, "CosineAnnealingLR 9 steps, .* made for 2"),
+        (
+            [StepLR, lambda o, n: OneCycleLR(o, total_steps=n), StepLR],
+            [3, 9],
+            ValueError,
+            "milestones give OneCycleLR 6 steps, but it is made for 2",
+        ),
+    ],
+)
+def test_a_sequence_that_cannot_be_is_refused_when_it_is_made(parts, milestones, error, message):
+    optimizer = optim.SGD(groups())
+    parts = [make(optimizer) if make is ReduceLROnPlateau else make(optimizer, 2) for make in parts]
+    with pytest.raises(error, match=message):
+        SequentialLR(optimizer, parts, milestones)
+
+
+@pytest.mark.parametrize("make", [*SCHEDULES[:3], warm_cycle])
+def test_a_group_that_came_after_the_schedule_is_named(make):
+    optimizer = optim.SGD(groups())
+    schedule = make(optimizer)
+    optimizer.add_param_group({"params": [torch.zeros(1, requires_grad=True)]})
+    state = schedule.state_dict()
+    with pytest.raises(ValueError, match=r"has 3 parameter groups, but its \w+ is made for 2"):
+        schedule.step()
+    with pytest.raises(ValueError, match=r"has 3 .* but its \w+ is made for 2"):
+        schedule.load_state_dict(state)
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,9 @@ def elastic_net(model: Weights, l1_ratio: float) -> Tensor:
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups for an optimizer: the weights, with decay, and all other parameters, without.
 
-    Every parameter, also a frozen one, is in exactly one of them. For ``fit``, whose factories are
-    handed parameters: ``optimizer=lambda _: AdamW(parameter_groups(model, 0.01), lr=1e-3)``.
+    Every parameter, also a frozen one, is in exactly one of them. Where a model is trained, pass
+    ``groups=functools.partial(parameter_groups, weight_decay=0.01)`` beside ``optimizer=``, which
+    then makes its optimizer of the groups of that very model, be it a copy or one of many runs.
 
     Raises:
         TypeError: ``model`` is no network, or ``weight_decay`` no number.

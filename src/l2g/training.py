@@ -19,7 +19,7 @@ from l2g.evaluation import Measure, choose_device, measured, prepare, zeros
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
 from l2g.optim import optimizer_for
-from l2g.pace import Pace
+from l2g.schedules.pace import Pace
 
 __all__ = ["EarlyStopping", "History", "fit"]
 

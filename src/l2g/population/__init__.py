@@ -28,7 +28,6 @@ from l2g.evaluation import Measure, choose_device, prepare
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
 from l2g.optim import optimizer_for
-from l2g.pace import Pace
 from l2g.population.runs import (
     Plan,
     Run,
@@ -40,6 +39,7 @@ from l2g.population.runs import (
     seeds_of,
 )
 from l2g.population.stack import Stack, require_memory, stack_bytes, train_together, weight_bytes
+from l2g.schedules.pace import Pace
 from l2g.training import (
     Groups,
     Penalty,

@@ -22,8 +22,8 @@ from l2g.checkpoint import seeded
 from l2g.data import Split, to_float
 from l2g.evaluation import Measure, zeros
 from l2g.optim import Optimizer, optimizer_for
-from l2g.pace import Pace
 from l2g.population.runs import Plan, Run
+from l2g.schedules.pace import Pace
 from l2g.training import Penalty, bar, no_penalty
 
 EVERY = slice(None)

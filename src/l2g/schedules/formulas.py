@@ -1,16 +1,6 @@
-"""The learning-rate schedules of chapter 12: what the rate is after t steps, as a formula.
-
-Names and arguments are those of ``torch.optim.lr_scheduler``; in double precision
-``tests/test_schedules.py`` holds both to 1e-12 at every step. A step is one batch, not one epoch:
-``fit(..., schedule=partial(CosineAnnealingLR, T_max=steps))`` calls ``step()`` after each of them.
-``ReduceLROnPlateau`` is no formula: it watches a measurement, once per epoch.
-
-In all formulas η₀ is the rate that the optimizer was made with. It may be a tensor (R,) for R runs.
-"""
+"""The schedules that are a formula of the step."""
 
 import math
-from bisect import bisect_right
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,31 +14,39 @@ class Schedule:
 
     Raises:
         TypeError, ValueError: an argument is out of range.
-        ValueError: in ``step``, past ``end``.
+        ValueError: in ``step``, past ``end``, or with a parameter group that came later.
     """
 
     end: float = math.inf  # the last step that the schedule is made for
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
+        check_optimizer(optimizer)
         self.optimizer, self.t = optimizer, 0
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.base_lrs = [self.base_of(group) for group in optimizer.param_groups]
         self._set()
 
     def lr_at(self, t: int, base: Any) -> Any:
         """The rate after ``t`` steps of a group that began with ``base``."""
         raise NotImplementedError
 
+    def base_of(self, group: dict[str, Any]) -> Any:
+        """η₀ of a parameter group."""
+        return group["initial_lr"]
+
     def step(self) -> None:
+        self._check_groups(self.base_lrs)
         if self.t >= self.end:
             raise ValueError(
                 f"{type(self).__name__} is made for {self.end} steps and has taken them all; "
                 "give it as many as there are batches in all epochs"
             )
-        self.t += 1
+        self.go_to(self.t + 1)
+
+    def go_to(self, t: int) -> None:
+        """Set all as it is after ``t`` steps."""
+        self.t = t
         self._set()
 
     def _set(self) -> None:
@@ -59,8 +57,16 @@ class Schedule:
         return {"t": self.t, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.t, self.base_lrs = state["t"], list(state["base_lrs"])
-        self._set()
+        self._check_groups(state["base_lrs"])
+        self.base_lrs = list(state["base_lrs"])
+        self.go_to(state["t"])
+
+    def _check_groups(self, base_lrs: list[Any]) -> None:
+        if len(base_lrs) != len(self.optimizer.param_groups):
+            raise ValueError(
+                f"optimizer has {len(self.optimizer.param_groups)} parameter groups, but its "
+                f"{type(self).__name__} is made for {len(base_lrs)}: add groups before you make it"
+            )
 
     def __repr__(self) -> str:
         changing = ("optimizer", "t", "base_lrs")
@@ -75,7 +81,7 @@ class StepLR(Schedule):
         self, optimizer: torch.optim.Optimizer, step_size: int, gamma: float = 0.1
     ) -> None:
         self.step_size = whole_number("step_size", step_size, least=1)
-        self.gamma = _above_zero("gamma", gamma)
+        self.gamma = above_zero("gamma", gamma)
         super().__init__(optimizer)
 
     def lr_at(self, t: int, base: Any) -> Any:
@@ -86,7 +92,7 @@ class ExponentialLR(Schedule):
     """η₀ γᵗ"""
 
     def __init__(self, optimizer: torch.optim.Optimizer, gamma: float) -> None:
-        self.gamma = _above_zero("gamma", gamma)
+        self.gamma = above_zero("gamma", gamma)
         super().__init__(optimizer)
 
     def lr_at(self, t: int, base: Any) -> Any:
@@ -106,8 +112,8 @@ class LinearLR(Schedule):
         end_factor: float = 1.0,
         total_iters: int = 5,
     ) -> None:
-        self.start_factor = _above_zero("start_factor", start_factor)
-        self.end_factor = _above_zero("end_factor", end_factor, or_zero=True)
+        self.start_factor = above_zero("start_factor", start_factor)
+        self.end_factor = above_zero("end_factor", end_factor, or_zero=True)
         self.total_iters = whole_number("total_iters", total_iters, least=1)
         super().__init__(optimizer)
 
@@ -126,7 +132,7 @@ class CosineAnnealingLR(Schedule):
 
     def __init__(self, optimizer: torch.optim.Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.T_max = self.end = whole_number("T_max", T_max, least=1)
-        self.eta_min = _above_zero("eta_min", eta_min, or_zero=True)
+        self.eta_min = above_zero("eta_min", eta_min, or_zero=True)
         super().__init__(optimizer)
 
     def lr_at(self, t: int, base: Any) -> Any:
@@ -148,7 +154,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     ) -> None:
         self.T_0 = whole_number("T_0", T_0, least=1)
         self.T_mult = whole_number("T_mult", T_mult, least=1)
-        self.eta_min = _above_zero("eta_min", eta_min, or_zero=True)
+        self.eta_min = above_zero("eta_min", eta_min, or_zero=True)
         super().__init__(optimizer)
 
     def lr_at(self, t: int, base: Any) -> Any:
@@ -188,13 +194,16 @@ class OneCycleLR(Schedule):
             raise ValueError(f"pct_start must lie between 0 and 1, got {pct_start!r}")
         self.pct_start, self.cycle_momentum = pct_start, cycle_momentum
         self.base_momentum, self.max_momentum = base_momentum, max_momentum
-        self.div_factor = _above_zero("div_factor", div_factor)
-        self.final_div_factor = _above_zero("final_div_factor", final_div_factor)
-        if max_lr is not None:
-            _above_zero("max_lr", max_lr)
-            for group in optimizer.param_groups:
-                group["initial_lr"] = max_lr
+        self.div_factor = above_zero("div_factor", div_factor)
+        self.final_div_factor = above_zero("final_div_factor", final_div_factor)
+        self.max_lr = None if max_lr is None else above_zero("max_lr", max_lr)
         super().__init__(optimizer)
+
+    def base_of(self, group: dict[str, Any]) -> Any:
+        """η_max. The group keeps it, and starts from what the cycle starts from, as in PyTorch."""
+        peak = group.get("max_lr", group["initial_lr"]) if self.max_lr is None else self.max_lr
+        group |= {"max_lr": peak, "initial_lr": peak / self.div_factor}
+        return peak
 
     def lr_at(self, t: int, base: Any) -> Any:
         start = base / self.div_factor
@@ -217,93 +226,9 @@ class OneCycleLR(Schedule):
                     group["momentum"] = momentum
 
 
-class SequentialLR(Schedule):
-    """One schedule after another, each counting from its own start: warm-up, then something else.
-
-    ``schedules`` are made for the same optimizer; ``milestones`` are the steps at which the second,
-    third ... take over.
-    """
-
-    def __init__(
-        self,
-        optimizer: torch.optim.Optimizer,
-        schedules: Sequence[Schedule],
-        milestones: Sequence[int],
-    ) -> None:
-        if len(schedules) != len(milestones) + 1 or list(milestones) != sorted(set(milestones)):
-            raise ValueError(
-                "milestones must be rising, one fewer than schedules, got "
-                f"{list(milestones)} for {len(schedules)} schedules"
-            )
-        self.schedules, self.milestones = list(schedules), list(milestones)
-        self.end = self.schedules[-1].end + (self.milestones[-1] if self.milestones else 0)
-        super().__init__(optimizer)
-
-    def lr_at(self, t: int, base: Any) -> Any:
-        now = bisect_right(self.milestones, t)
-        return self.schedules[now].lr_at(t - [0, *self.milestones][now], base)
-
-
-class ReduceLROnPlateau:
-    """Times ``factor`` when a measurement has not improved for more than ``patience`` epochs.
-
-    ``mode="min"`` is for a loss, ``mode="max"`` for an accuracy. Better means better by the share
-    ``threshold`` of the best so far. After a cut, ``cooldown`` epochs are not counted; cuts of less
-    than ``eps`` are not made.
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
-
-    def __init__(
-        self,
-        optimizer: torch.optim.Optimizer,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-        eps: float = 1e-8,
-    ) -> None:
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
-        if not 0 < factor < 1:
-            raise ValueError(f"factor must lie between 0 and 1, got {factor!r}")
-        self.optimizer, self.mode, self.factor = optimizer, mode, factor
-        self.patience = whole_number("patience", patience, least=0)
-        self.threshold = _above_zero("threshold", threshold, or_zero=True)
-        self.cooldown = whole_number("cooldown", cooldown, least=0)
-        self.min_lr = _above_zero("min_lr", min_lr, or_zero=True)
-        self.eps = _above_zero("eps", eps, or_zero=True)
-        self.best = math.inf if mode == "min" else -math.inf
-        self.bad_epochs = self.resting = 0
-
-    def step(self, metric: float) -> None:
-        """Take note of an epoch's measurement; NaN is no improvement."""
-        metric = float(metric)
-        falls = metric < self.best * (1 - self.threshold)
-        rises = metric > self.best * (1 + self.threshold)
-        better = falls if self.mode == "min" else rises
-        self.best = metric if better else self.best
-        self.bad_epochs = 0 if better else self.bad_epochs + 1
-        if self.resting > 0:
-            self.resting, self.bad_epochs = self.resting - 1, 0
-        if self.bad_epochs > self.patience:
-            for group in self.optimizer.param_groups:
-                lower = max(group["lr"] * self.factor, self.min_lr)
-                if group["lr"] - lower > self.eps:
-                    group["lr"] = lower
-            self.resting, self.bad_epochs = self.cooldown, 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("best", "bad_epochs", "resting")}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
-    def __repr__(self) -> str:
-        return f"ReduceLROnPlateau({self.mode}, {self.factor}, {self.patience}, {self.threshold})"
+def check_optimizer(optimizer: Any) -> None:
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
 
 
 def _cosine(start: Any, end: Any, done: float) -> Any:
@@ -311,7 +236,7 @@ def _cosine(start: Any, end: Any, done: float) -> Any:
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
 
-def _above_zero(name: str, value: float, or_zero: bool = False) -> float:
+def above_zero(name: str, value: float, or_zero: bool = False) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not (0 < value < math.inf or (or_zero and value == 0)):

@@ -1,9 +1,10 @@
-"""Learning rates at work: a schedule inside the loop, and the range test that looks for a rate."""
+"""The range test of chapter 12: one run on a rising rate, which looks for a rate to train with."""
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -13,31 +14,9 @@ from l2g.checkpoint import seeded
 from l2g.checks import check_roles, ready, whole_number
 from l2g.data import Split, batches
 from l2g.losses import cross_entropy
-from l2g.schedules import ReduceLROnPlateau, Schedule
+from l2g.optim.matched import Factory, Groups, optimizer_for
 
-PLATEAUS = (ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
-SCHEDULES = (Schedule, torch.optim.lr_scheduler.LRScheduler, *PLATEAUS)
-
-
-class Pace:
-    """The schedule of a run, if it has one: stepped after every batch or, if it watches, epoch."""
-
-    def __init__(self, make: Callable[[Any], Any] | None, optimizer: torch.optim.Optimizer) -> None:
-        if make is not None and (isinstance(make, SCHEDULES) or not callable(make)):
-            raise TypeError(
-                f"schedule must make a schedule, got {type(make).__name__}: pass a factory such as "
-                "functools.partial(schedules.StepLR, step_size=100)"
-            )
-        self.schedule = None if make is None else make(optimizer)
-        self.watches = isinstance(self.schedule, PLATEAUS)
-
-    def after_batch(self) -> None:
-        if self.schedule is not None and not self.watches:
-            self.schedule.step()
-
-    def after_epoch(self, val_loss: float) -> None:
-        if self.schedule is not None and self.watches:
-            self.schedule.step(val_loss)
+Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,8 +56,10 @@ class LRRangeTest:
             rules["last descent"] = self.last_descent()
         for i, (label, lr) in enumerate(rules.items(), start=1):
             ax.axvline(lr, **series(i), label=f"{label}: {lr:.2g}")
-        top = max(self.smoothed[0].item(), self.smoothed.min().item()) * 1.5
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss (nats)", ylim=(0, top))
+        first, low = self.smoothed[0].item(), self.smoothed.min().item()
+        margin = (first - low) / 2 or 1.0
+        limits = (0, 1.5 * first) if low >= 0 < first else (low - margin, first + margin)
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss (nats)", ylim=limits)
         ax.legend()
 
 
@@ -86,8 +67,9 @@ def lr_range_test(
     model: nn.Module,
     split: Split,
     *,
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.SGD,
-    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    optimizer: Factory = torch.optim.SGD,
+    groups: Groups | None = None,
+    loss: Measure = cross_entropy,
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 100,
@@ -100,15 +82,23 @@ def lr_range_test(
     One run on changing weights, not repeated trials: it tells at which rates *these* first steps go
     down and break, no more. ``model`` itself is not touched.
 
+    Exploded: the smoothed loss lies above its lowest value by more than ten times the fall so far,
+    from the highest loss that one of ten batches has before the first step. Only differences count,
+    so that a loss minus a constant, and be it negative, gives the same curve, shifted. (A common
+    rule, four times the lowest value, stops within a few steps of this one on fresh classifiers,
+    but means nothing for a loss that may be negative.)
+
     Args:
         split: the training data; batches go round and round if they are too few.
         optimizer: a factory, as for ``fit``; its own rate is overwritten.
+        groups: model → parameter groups for the factory, as for ``optim.optimizer_for``; all of
+            them climb at the same rate.
         lowest, highest: the first rate, and the rate after the last of ``steps``.
         seed: of the order of the batches and of dropout.
         smoothing: β of the bias-corrected exponential average of the losses.
 
     Returns:
-        The steps up to the one at which the smoothed loss exceeds four times its lowest value.
+        The steps up to the one at which the loss explodes.
 
     Raises:
         TypeError, ValueError: as ``fit``; rates not rising; ``smoothing`` outside [0, 1); a loss
@@ -126,37 +116,34 @@ def lr_range_test(
     check_roles(model, optimizer, None, ())
     device = next(model.parameters()).device
     split, model = ready("split", split, device), copy.deepcopy(model).train()
+    made = optimizer_for(model, optimizer, groups)
     lrs = torch.logspace(math.log10(lowest), math.log10(highest), steps, dtype=torch.float64)
+    with seeded(seed, device), torch.no_grad():
+        at_rest = islice(_endless(split, batch_size, seed), 10)
+        start = max(loss(model(x), y).item() for x, y in at_rest)
     with seeded(seed, device):
-        trace = _climb(model, split, optimizer(model.parameters()), loss, lrs, batch_size, seed)
-        losses, average, smoothed = [], 0.0, []
-        for t, value in enumerate(trace, start=1):
-            average = smoothing * average + (1 - smoothing) * value
-            losses.append(value)
-            smoothed.append(average / (1 - smoothing**t))
-            if not smoothed[-1] <= 4 * min(smoothed):  # NaN ends here, too
-                losses.pop(), smoothed.pop()
-                break
+        trace = _climb(model, _endless(split, batch_size, seed), made, loss, lrs)
+        losses, smoothed = _until_exploded(trace, start, smoothing)
     if len(losses) < 3:
         raise ValueError(f"the loss exploded at once: take a lowest rate below {lowest}")
     seen = lrs[: len(losses)]
     return LRRangeTest(seen, torch.tensor(losses), torch.tensor(smoothed))
 
 
+def _endless(split: Split, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from batches(split, batch_size, generator=generator)
+
+
 def _climb(
     model: nn.Module,
-    split: Split,
+    endless: Iterator[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Measure,
     lrs: Tensor,
-    batch_size: int,
-    seed: int,
-) -> Iterable[float]:
+) -> Iterator[float]:
     """The loss of each batch, before the step at the rate that belongs to it."""
-    generator = torch.Generator().manual_seed(seed)
-    endless = (
-        batch for _ in iter(int, 1) for batch in batches(split, batch_size, generator=generator)
-    )
     for lr, (x, y) in zip(lrs.tolist(), endless, strict=False):
         for group in optimizer.param_groups:
             group["lr"] = lr
@@ -168,3 +155,21 @@ def _climb(
             optimizer.step()
         except FloatingPointError:  # a gradient that is not finite ends the climb, too
             return
+
+
+def _until_exploded(
+    trace: Iterable[float], start: float, smoothing: float
+) -> tuple[list[float], list[float]]:
+    """The losses before the explosion, and their averages, taken of what they differ from start."""
+    losses: list[float] = []
+    smoothed: list[float] = []
+    average = 0.0
+    for t, value in enumerate(trace, start=1):
+        average = smoothing * average + (1 - smoothing) * (value - start)
+        now = start + average / (1 - smoothing**t)
+        lowest = min([now, *smoothed])
+        if not now <= lowest + 10 * (start - lowest) < math.inf:  # NaN ends here, too
+            break
+        losses.append(value)
+        smoothed.append(now)
+    return losses, smoothed
