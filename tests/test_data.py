@@ -1,10 +1,5 @@
 """Data: the sets, the splits, the batches, and a cache that is never half-written."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -224,28 +219,6 @@ def test_a_full_disk_leaves_nothing_behind(home, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         load("cifar10")
     assert list(home.iterdir()) == []
-
-
-def test_a_process_killed_while_saving_never_leaves_half_a_file(home):
-    """Kill a writer again and again: what stands under the final name is whole or absent."""
-    code = (
-        "import numpy as np; from pathlib import Path; from l2g import data\n"
-        f"path = Path({str(home)!r}) / 'mnist.npz'\n"
-        "path.parent.mkdir(exist_ok=True)\n"
-        "big = np.random.default_rng(0).integers(0, 256, (200_000, 28), dtype=np.uint8)\n"
-        "print('ready', flush=True)\n"
-        "while True: data._write_atomically(path, {'big': big})\n"
-    )
-    for wait in (0.001, 0.01, 0.03):
-        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-        assert child.stdout.readline() == b"ready\n"
-        time.sleep(wait)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        path = home / "mnist.npz"
-        if path.exists():
-            with np.load(path) as file:
-                assert file["big"].shape == (200_000, 28)
 
 
 @pytest.mark.parametrize("name", CACHED)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from l2g.history import EarlyStopping, History, write_atomically
+from l2g.history import EarlyStopping, History
 
 NAN, INF = math.nan, math.inf
 
@@ -74,21 +74,6 @@ def test_a_file_without_history_is_named(tmp_path, content):
         History.load(path)
     with pytest.raises(FileNotFoundError):
         History.load(tmp_path / "missing.json")
-
-
-@pytest.mark.parametrize("stage", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, stage):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def fail(*args):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(f"os.{stage}", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 # --- Early stopping -------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2g.files import replacing
+
 
 class Split(NamedTuple):
     """Inputs ``x`` of shape (N, ...) and targets ``y`` of shape (N,) or (N, ...)."""
@@ -235,7 +237,9 @@ def _cached(name: str, torchvision_class: str) -> dict[str, np.ndarray]:
     path = cache_home() / f"{name}.npz"
     if not path.exists():
         _require_writable(path.parent)
-        _write_atomically(path, _download(name, torchvision_class))
+        arrays = _download(name, torchvision_class)
+        with replacing(path) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
     try:
         with np.load(path) as file:
             arrays = {member: file[member] for member in _MEMBERS}
@@ -284,16 +288,3 @@ def _download(name: str, torchvision_class: str) -> dict[str, np.ndarray]:
             arrays[f"{part}_labels"] = np.asarray(data.targets, dtype=np.int64)
             arrays["class_names"] = np.asarray(data.classes)
     return arrays
-
-
-def _write_atomically(path: Path, arrays: dict[str, Any]) -> None:
-    """Write beside and rename: a killed process leaves the old file or none, never half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

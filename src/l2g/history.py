@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from torch import nn
+
+from l2g.files import write_atomically
 
 
 @dataclass(eq=False)
@@ -243,21 +244,3 @@ class EarlyStopping:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside and rename: a killed process leaves the old file or the new, never a half."""
-    beside = beside_of(path)
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def beside_of(path: Path) -> Path:
-    """Where the next content of ``path`` is written before it takes the name."""
-    return path.with_name(f".{path.name}.part")
