@@ -1,6 +1,5 @@
 """Data: the sets, the splits, the batches, and a cache that is never half-written."""
 
-
 import numpy as np
 import pytest
 import torch
