@@ -20,7 +20,7 @@ ARROWS = {
     "exercises": set(),
     "explore": {"numbers"},
     "files": set(),
-    "history": {"files"},
+    "history": {"files", "numbers"},
     "layers": {"numbers"},
     "losses": set(),
     "metrics": set(),
