@@ -25,7 +25,7 @@ ARROWS = {
     "losses": set(),
     "metrics": set(),
     "mixing": set(),
-    "models": set(),
+    "models": {"numbers"},
     "numbers": set(),
     "optim": set(),
     "pace": {"checkpoint", "checks", "data", "losses", "plots", "schedules"},
