@@ -17,7 +17,7 @@ ARROWS = {
     "cache": {"files"},
     "data": {"cache", "numbers"},
     "ensembles": {"numbers"},
-    "evidence": {"exercises"},
+    "evidence": {"exercises", "numbers"},
     "exercises": set(),
     "explore": {"numbers"},
     "files": set(),
