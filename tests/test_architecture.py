@@ -43,7 +43,7 @@ ARROWS = {
         "stack",
         "training",
     },
-    "resampling": set(),
+    "resampling": {"numbers"},
     "schedules": {"checks"},
     "runs": {"checkpoint", "checks", "data", "history", "training"},
     "stack": {"checkpoint", "data", "optim", "pace", "runs", "training"},
