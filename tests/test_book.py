@@ -187,6 +187,8 @@ class Book:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # Under `make test &` SIGINT is ignored, and every child would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def add_code(self, name, code):

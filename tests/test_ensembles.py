@@ -141,7 +141,7 @@ def spoilt(function, value):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"runs": 1}, "runs must be at least 2 for a variance, got 1"),
+        ({"runs": 1}, "runs must be at least 2, got 1"),
         ({"train": lambda *_: X}, r"train must return shape \(10, 41\), got \(41,\)"),
         ({"f": lambda x: f(x)[None]}, r"f must return shape \(41,\), got \(1, 41\)"),
         ({"draw": lambda x, *_: draw(x, 10, None)[:, :20]}, r"draw must return shape \(10, 41\)"),

@@ -12,12 +12,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from markdown_it import MarkdownIt
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book/_ext"))
-
 from l2g_book import notebooks, project
 from l2g_book.bibliography import read_bibliography
+from markdown_it import MarkdownIt
 
 FRONT = """\
 ---

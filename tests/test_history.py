@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from l2g.history import EarlyStopping, History, write_atomically
+from l2g.history import EarlyStopping, History
 
 NAN, INF = math.nan, math.inf
 
@@ -76,21 +76,6 @@ def test_a_file_without_history_is_named(tmp_path, content):
         History.load(tmp_path / "missing.json")
 
 
-@pytest.mark.parametrize("stage", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, stage):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def fail(*args):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(f"os.{stage}", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 # --- Early stopping -------------------------------------------------------------------------------
 
 
@@ -124,7 +109,7 @@ def watch(stopping, losses):
     ],
 )
 def test_early_stopping_rule(losses, options, epochs, best):
-    stopping = EarlyStopping(monitor="watched", **options)
+    stopping = EarlyStopping(monitor="watched", **{"mode": "min"} | options)
     stopped_at, model = watch(stopping, losses)
     assert (stopped_at, stopping.best_epoch) == (epochs, best)
     if best is not None:
@@ -176,15 +161,54 @@ def test_state_goes_through_a_dict():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("monitor", "mode"),
     [
-        ({"patience": 0}, "patience"),
-        ({"patience": 1.5}, "patience"),
-        ({"min_delta": -0.1}, "min_delta"),
-        ({"min_delta": NAN}, "min_delta"),
-        ({"mode": "lowest"}, "mode must be 'min' or 'max', got 'lowest'"),
+        ("val_loss", "min"),
+        ("train_loss", "min"),
+        ("running_loss", "min"),
+        ("val_log_loss", "min"),
+        ("val_error_rate", "min"),
+        ("val_brier_score", "min"),
+        ("val_mse", "min"),
+        ("val_accuracy", "max"),
+        ("train_accuracy", "max"),
+        ("val_top5_accuracy", "max"),
+        ("val_macro_f1", "max"),
+        ("val_average_precision", "max"),
+        ("val_roc_auc", "max"),
+        ("val_ndcg", "max"),
     ],
 )
-def test_impossible_early_stopping(options, message):
-    with pytest.raises(ValueError, match=message):
+def test_the_name_of_the_column_tells_which_values_are_better(monitor, mode):
+    values = [2.0, 3.0, 1.0, 2.0]
+    stopping = EarlyStopping(patience=4, monitor=monitor)
+    watch(stopping, values)
+    assert stopping.mode == mode
+    assert values[stopping.best_epoch] == {"min": min, "max": max}[mode](values)
+    other = {"min": "max", "max": "min"}[mode]
+    assert EarlyStopping(monitor=monitor, mode=other).mode == other  # what is said counts
+
+
+@pytest.mark.parametrize("monitor", ["watched", "val_score", "val_gap", "val_accuracy_loss", ""])
+def test_a_name_that_does_not_tell_is_asked_about(monitor):
+    with pytest.raises(ValueError, match=rf"mode must be 'min' or 'max' for monitor='{monitor}'"):
+        EarlyStopping(monitor=monitor)
+    assert EarlyStopping(monitor=monitor, mode="max").mode == "max"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"patience": 0}, ValueError, "patience must be at least 1, got 0"),
+        ({"patience": 1.5}, TypeError, "patience must be an integer, got 1.5"),
+        ({"patience": True}, TypeError, "patience must be an integer, got True"),
+        ({"min_delta": -0.1}, ValueError, "min_delta must be at least 0 and finite, got -0.1"),
+        ({"min_delta": NAN}, ValueError, "min_delta must be at least 0 and finite, got nan"),
+        ({"min_delta": "0"}, TypeError, "min_delta must be a number, got '0'"),
+        ({"mode": "lowest"}, ValueError, "mode must be 'min' or 'max', got 'lowest'"),
+        ({"monitor": None}, TypeError, "monitor must be the name of a column, got None"),
+    ],
+)
+def test_impossible_early_stopping(options, error, message):
+    with pytest.raises(error, match=message):
         EarlyStopping(**options)

@@ -1,12 +1,6 @@
 """What the site leaves out: rules that no page uses, and digits of figures that nobody sees."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book/_ext"))
-
 from l2g_book import lean
 
 USED = {"box", "title", "sm:wide", "main", "a"}

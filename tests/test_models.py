@@ -36,6 +36,16 @@ def test_slots_stand_where_the_study_had_them():
     ]
 
 
+def test_a_block_leaves_a_fifth_of_negative_numbers():
+    layers = TinyConvNet(10, in_shape=(3, 16, 16), seed=0).layers
+    x = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for convolution, activation in zip(layers[0:6:2], layers[1:6:2], strict=True):
+        before = convolution(x)
+        x = activation(before)
+        assert (before < 0).any()
+        torch.testing.assert_close(x, torch.where(before < 0, before / 5, before))
+
+
 def test_the_last_layer_of_both_returns_unbounded_logits():
     x = 100 * torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     for model in (TinyConvNet(seed=0), mlp((3072, 16, 100), seed=0)):
@@ -61,12 +71,30 @@ def test_a_seed_fixes_the_weights_and_nothing_else(make):
     ("call", "words"),
     [
         (lambda: mlp((3,)), ["sizes", "(3,)"]),
-        (lambda: mlp((3, 0, 2)), ["sizes", "(3, 0, 2)"]),
+        (lambda: mlp((3, 0, 2)), ["sizes", "at least 1", "0"]),
         (lambda: TinyConvNet(0), ["n_classes", "0"]),
         (lambda: TinyConvNet(in_shape=(3, 4, 32)), ["in_shape", "(3, 4, 32)"]),
+        (lambda: TinyConvNet(in_shape=(28, 28)), ["in_shape", "(C, H, W)", "(28, 28)"]),
     ],
 )
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError) as error:
         call()
     assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mlp((3, 4.0, 2)), r"sizes\[1\] must be an integer, got 4.0"),
+        (lambda: mlp((3, "4", 2)), r"sizes\[1\] must be an integer, got '4'"),
+        (lambda: TinyConvNet(10.5), "n_classes must be an integer, got 10.5"),
+        (
+            lambda: TinyConvNet(in_shape=(3, 32.0, 32)),
+            r"in_shape\[1\] must be an integer, got 32.0",
+        ),
+    ],
+)
+def test_what_is_no_whole_number_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()

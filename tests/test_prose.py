@@ -6,13 +6,8 @@ their numbers are settings, or invented to be judged.
 """
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book/_ext"))
-
 from l2g_book.project import chapter_sources
 from l2g_book.source import parse, read_directive
 

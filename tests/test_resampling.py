@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from l2g import resampling
 from l2g.resampling import bootstrap, bootstrap_indices
@@ -101,14 +102,62 @@ def test_a_generator_decides_everything_and_the_global_state_is_left_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("indices_at_once", [1, 37, 100, 36_999, 37_000])
+def test_resamples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, indices_at_once):
+    data = normal(37)
+    rows = bootstrap_indices(37, 1000, generator=generator())
+    monkeypatch.setattr(resampling, "INDICES_AT_ONCE", indices_at_once)
+    drawn = generator()
+    got = bootstrap(torch.mean, data, generator=drawn)
+    assert torch.equal(got.replicates, torch.stack([data[row].mean() for row in rows]))
+    after = generator()
+    bootstrap_indices(37, 1000, generator=after)
+    assert torch.equal(drawn.get_state(), after.get_state())
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size of the largest tensor, in bytes, that any operation makes."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        tensors = [out] if isinstance(out, torch.Tensor) else []
+        self.bytes = max([self.bytes, *(t.untyped_storage().nbytes() for t in tensors)])
+        return out
+
+
+@pytest.mark.parametrize(("n", "runs"), [(200_000, 10), (1000, 2000)])
+def test_no_tensor_grows_with_the_number_of_resamples(n, runs):
+    data = torch.zeros(n)
+    with Largest() as largest:
+        bootstrap(lambda rows: 0.0, data, runs=runs)
+    assert 8 * n <= largest.bytes <= 8 * 2**20  # all indices at once: 16 MB
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bootstrap_indices(0, 5), "n and runs must be at least 1, got 0 and 5"),
-        (lambda: bootstrap_indices(5, 0), "n and runs must be at least 1, got 5 and 0"),
-        (lambda: bootstrap(torch.mean, normal(1)), r"data of shape \(1,\) and 1000"),
-        (lambda: bootstrap(torch.mean, normal(5), runs=1), "2 resamples, got .* and 1$"),
-        (lambda: bootstrap(torch.mean, torch.tensor(1.0)), r"data of shape \(\)"),
+        (lambda: bootstrap_indices(5.0, 5), "n must be an integer, got 5.0"),
+        (lambda: bootstrap_indices(5, "5"), "runs must be an integer, got '5'"),
+        (lambda: bootstrap(torch.mean, [1.0, 2.0]), "data must be a tensor .*, got list"),
+        (lambda: bootstrap(torch.mean, normal(5), runs=1e3), "runs must be an integer, got 1000.0"),
+        (lambda: bootstrap(torch.mean, normal(5), confidence="95"), "confidence must be a number"),
+    ],
+)
+def test_what_has_the_wrong_type_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bootstrap_indices(0, 5), "n must be at least 1, got 0"),
+        (lambda: bootstrap_indices(5, 0), "runs must be at least 1, got 0"),
+        (lambda: bootstrap(torch.mean, normal(1)), r"data must hold at least 2 rows, .* \(1,\)"),
+        (lambda: bootstrap(torch.mean, normal(5), runs=1), "runs must be at least 2, got 1"),
+        (lambda: bootstrap(torch.mean, torch.tensor(1.0)), r"at least 2 rows, got shape \(\)"),
         (lambda: bootstrap(torch.mean, normal(5), confidence=1), "confidence must lie .* got 1"),
         (lambda: bootstrap(lambda d: d, normal(5)), r"one finite number, got shape \(5,\)"),
         (lambda: bootstrap(lambda d: math.nan, normal(5)), r"one finite number, .* nan"),

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from l2g import history, models
+from l2g import files, models
 from l2g.data import Split
 from l2g.study import REPAIRED, REPORTED, __main__, read_records, records, repaired, reported
 from l2g.study.records import read_record, write_record
@@ -79,7 +79,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(history.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match=r"r\.json cannot be written: No space left on device"):
         write_record(tmp_path / "r.json", RECORD)
     assert list(tmp_path.iterdir()) == []

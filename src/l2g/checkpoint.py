@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from l2g.history import History, beside_of, write_atomically
+from l2g.files import beside_of, write_atomically
+from l2g.history import History
 
 _DIGEST = hashlib.sha256().digest_size
 

@@ -7,10 +7,9 @@ cache, and read from there ever after. The cache is the folder named by the envi
 """
 
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
+from l2g.cache import cached
+from l2g.numbers import above_zero, not_negative, whole_number
 
 
 class Split(NamedTuple):
@@ -63,11 +65,10 @@ def batches(
         generator: draws a new order of the examples (on the CPU); without it the order is kept.
 
     Raises:
-        ValueError: if ``batch_size`` is not at least 1, or the split is empty or uneven.
+        TypeError: ``batch_size`` is no whole number.
+        ValueError: ``batch_size`` is not at least 1, or the split is empty or uneven.
     """
-    n = len(split.x)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    n, batch_size = len(split.x), whole_number("batch_size", batch_size, least=1)
     if n == 0 or len(split.y) != n:
         raise ValueError(f"split needs as many x as y and at least one, got {n} and {len(split.y)}")
     if generator is None:
@@ -94,23 +95,29 @@ def load(name: str, *, seed: int = 0, **options: Any) -> Splits:
         Splits. Digits are float32 (N, 1, 8, 8) in [0, 1]; image sets stay uint8 (N, C, H, W).
 
     Raises:
+        TypeError: ``seed`` or an option has the wrong type.
         ValueError: unknown name, unknown or impossible option, damaged cache file.
         FileNotFoundError: an image set that is neither in the cache nor to be downloaded.
-        PermissionError: the cache cannot be written.
+        PermissionError: the cache can be neither read nor written.
     """
-    maker = _MAKERS.get(name)
-    if maker is None:
+    if name not in list(_MAKERS):
         raise ValueError(f"name must be one of {', '.join(sorted(_MAKERS))}; got {name!r}")
-    known = [p for p in signature(maker).parameters if p != "generator"]
+    maker, seed = _MAKERS[name], whole_number("seed", seed)
+    options = _checked(name, maker, options)
+    x, y, n_test, classes = maker(generator=torch.Generator().manual_seed(seed), **options)
+    return _split(x, y, n_test, name, classes, seed)
+
+
+def _checked(name: str, maker: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a data set as numbers of the kind that its defaults have."""
+    known = {key: p.default for key, p in signature(maker).parameters.items() if key != "generator"}
     unknown = sorted(set(options) - set(known))
     if unknown:
         allowed = ", ".join(known) if known else "none"
         raise ValueError(f"options of {name!r} are: {allowed}; got {', '.join(unknown)}")
-    for key, value in options.items():
-        if not np.isfinite(value) or value < 0 or (key != "noise" and value == 0):
-            raise ValueError(f"{key} must be a positive finite number, got {value!r}")
-    x, y, n_test, classes = maker(generator=torch.Generator().manual_seed(seed), **options)
-    return _split(x, y, n_test, name, classes, seed)
+    checks: dict[str, Callable[[str, Any], Any]] = {"noise": not_negative, "spread": above_zero}
+    count = partial(whole_number, least=1)
+    return {key: checks.get(key, count)(key, value) for key, value in options.items()}
 
 
 def _split(
@@ -152,7 +159,8 @@ def _digits(generator: torch.Generator) -> _Made:
 
 def blob_centres(classes: int = 10, dim: int = 2, *, seed: int = 0) -> Tensor:
     """Centres (classes, dim) of the Gaussian blobs that ``load("blobs", seed=seed)`` draws."""
-    return _centres(classes, dim, torch.Generator().manual_seed(seed))
+    classes, dim = whole_number("classes", classes, least=1), whole_number("dim", dim, least=1)
+    return _centres(classes, dim, torch.Generator().manual_seed(whole_number("seed", seed)))
 
 
 def _centres(classes: int, dim: int, generator: torch.Generator) -> Tensor:
@@ -191,9 +199,14 @@ def _sine(generator: torch.Generator, n: int = 200, noise: float = 0.3) -> _Made
     return _Made(x, y, n // 4, None)
 
 
+def cache_home() -> Path:
+    """The folder of the cache: ``$L2G_DATA_HOME``, or ``~/.cache/l2g``."""
+    return Path(os.environ.get("L2G_DATA_HOME") or Path.home() / ".cache" / "l2g")
+
+
 def _images(name: str, torchvision_class: str) -> Callable[..., _Made]:
     def make(generator: torch.Generator) -> _Made:
-        arrays = _cached(name, torchvision_class)
+        arrays = cached(cache_home() / f"{name}.npz", torchvision_class)
         # pop: one array of images is let go before the next one is copied.
         x = torch.cat([_channels_first(arrays.pop(f"{part}_images")) for part in ("train", "test")])
         labels = [arrays[f"{part}_labels"] for part in ("train", "test")]
@@ -219,81 +232,3 @@ _MAKERS: dict[str, Callable[..., _Made]] = {
     "cifar10": _images("cifar10", "CIFAR10"),
     "cifar100": _images("cifar100", "CIFAR100"),
 }
-
-
-# --- The cache: one uint8 file for each image set -------------------------------------------------
-
-_MEMBERS = ("train_images", "train_labels", "test_images", "test_labels", "class_names")
-
-
-def cache_home() -> Path:
-    """The folder of the cache: ``$L2G_DATA_HOME``, or ``~/.cache/l2g``."""
-    return Path(os.environ.get("L2G_DATA_HOME") or Path.home() / ".cache" / "l2g")
-
-
-def _cached(name: str, torchvision_class: str) -> dict[str, np.ndarray]:
-    path = cache_home() / f"{name}.npz"
-    if not path.exists():
-        _require_writable(path.parent)
-        _write_atomically(path, _download(name, torchvision_class))
-    try:
-        with np.load(path) as file:
-            arrays = {member: file[member] for member in _MEMBERS}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path} is damaged or not a cache file of l2g ({error}); delete it to load it anew"
-        ) from error
-    for part in ("train", "test"):
-        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-        if images.dtype != np.uint8 or len(images) != len(labels):
-            raise ValueError(
-                f"{path}: {part}_images must be uint8 with one label each, "
-                f"got {images.dtype} {images.shape} and {len(labels)} labels"
-            )
-    return arrays
-
-
-def _require_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise PermissionError(
-            f"the cache folder {folder} cannot be written ({error.strerror}); "
-            "set L2G_DATA_HOME to a folder that can"
-        ) from error
-
-
-def _download(name: str, torchvision_class: str) -> dict[str, np.ndarray]:
-    import torchvision
-
-    arrays: dict[str, np.ndarray] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for part in ("train", "test"):
-            try:
-                data = getattr(torchvision.datasets, torchvision_class)(
-                    folder, train=part == "train", download=True
-                )
-            except (OSError, RuntimeError) as error:
-                raise FileNotFoundError(
-                    f"{name!r} is neither in the cache ({cache_home() / name}.npz) "
-                    f"nor could it be downloaded ({str(error).splitlines()[0]})"
-                ) from error
-            arrays[f"{part}_images"] = np.asarray(data.data, dtype=np.uint8)
-            arrays[f"{part}_labels"] = np.asarray(data.targets, dtype=np.int64)
-            arrays["class_names"] = np.asarray(data.classes)
-    return arrays
-
-
-def _write_atomically(path: Path, arrays: dict[str, Any]) -> None:
-    """Write beside and rename: a killed process leaves the old file or none, never half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from l2g.numbers import whole_number
+
 
 class BiasVariance(NamedTuple):
     """The parts of the expected squared error at each test point, all of shape (N,).
@@ -53,11 +55,11 @@ def bias_variance(
         seed: of the draws of training and test targets.
 
     Raises:
+        TypeError: ``runs`` is no whole number.
         ValueError: ``runs`` below 2, or a function returns another shape than it should, NaN or
             infinite values.
     """
-    if runs < 2:
-        raise ValueError(f"runs must be at least 2 for a variance, got {runs}")
+    runs = whole_number("runs", runs, least=2)  # a variance needs two
     generator = torch.Generator().manual_seed(seed)
     truth = _checked("f", f(x), (len(x),))
     y_train = draw(x_train, runs, generator)

@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2g.numbers import between_0_and_1, whole_number
+
 # Colours and font are inherited, so that the box is legible on light and dark pages alike.
 CLAIM_STYLE = "border-left:3px solid #2e9e6b;padding:.2em .8em;margin:.4em 0"
 FEWEST_PAIRS = 3
 FEWEST_PAIRS_FOR_A_VERDICT = 5
+NUMBERS_AT_ONCE = 2**20  # drawn numbers in memory, however many resamples there are
 
 
 class ClaimError(AssertionError):
@@ -136,7 +139,8 @@ def compare(
     Bootstrap of the mean paired difference with a percentile interval, widened for few pairs
     (the expanded percentile interval of Hesterberg 2015, "What Teachers Should Know About the
     Bootstrap", The American Statistician 69:371–386). The verdict is "better" or "worse" (a against
-    b) when the interval excludes 0, else "inconclusive".
+    b) when the interval excludes 0, else "inconclusive". An end as near to 0 as rounding is large,
+    in the coarser of the dtypes that a and b have, excludes nothing.
 
     Measured on normal differences, a 95 % interval covers the truth in 91.5 % of cases with 5
     pairs, 94.7 % with 10, 95.2 % with 20. It cannot leave the range of the differences, so with
@@ -150,34 +154,61 @@ def compare(
         resamples: number of bootstrap resamples; the same `seed` gives the same interval.
 
     Raises:
-        TypeError: `a` or `b` is not a sequence of numbers.
+        TypeError: `a` or `b` is not a sequence of numbers, or an option is no number.
         ValueError: unequal lengths, fewer than 3 pairs, NaN or infinite values, or `confidence` or
             `resamples` out of range.
     """
-    from scipy import stats
-
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, got {resamples}")
-    differences = _paired_differences(_one_per_run("a", a), _one_per_run("b", b))
+    confidence = between_0_and_1("confidence", confidence)
+    resamples = whole_number("resamples", resamples, least=1)
+    (x, eps_x), (y, eps_y) = _one_per_run("a", a), _one_per_run("b", b)
+    differences = _paired_differences(x, y)
     n = len(differences)
-    draws = np.random.default_rng(seed).integers(n, size=(resamples, n))
-    quantile_of_t = stats.t.ppf((1 + confidence) / 2, n - 1)
-    tail = stats.norm.cdf(-math.sqrt(n / (n - 1)) * quantile_of_t)
-    low, high = np.quantile(differences[draws].mean(axis=1), [tail, 1 - tail])
-    rounding = 1e-9 * np.abs(differences).max()  # where runs tie, an end is 0 up to its last bit
+    low, high = _interval(differences, confidence, resamples, np.random.default_rng(seed))
+    # Where runs tie, an end is 0 up to the last bits of the differences, or of a and b themselves.
+    operands = max(np.abs(x).max(), np.abs(y).max())
+    rounding = max(1e-9 * np.abs(differences).max(), 2 * max(eps_x, eps_y) * operands)
     above, below = low > rounding, high < -rounding
     verdict = "inconclusive"
     if n >= FEWEST_PAIRS_FOR_A_VERDICT and (above or below):
         verdict = "better" if above == higher_is_better else "worse"
-    return Comparison(
-        float(differences.mean()), float(low), float(high), verdict, n, float(confidence)
-    )
+    return Comparison(float(differences.mean()), float(low), float(high), verdict, n, confidence)
 
 
-def _one_per_run(name: str, values: Any) -> np.ndarray:
-    runs = np.asarray(values.detach().cpu().double() if isinstance(values, Tensor) else values)
+def _interval(
+    differences: np.ndarray, confidence: float, resamples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the expanded percentile interval of the mean over the last axis, (..., n) → (...).
+
+    The percentile interval is too narrow twice over: its quantiles are those of a normal, not of
+    Student's t, and the variance that it sees is divided by n, not by n − 1.
+    """
+    from scipy import stats
+
+    n = differences.shape[-1]
+    quantile_of_t = stats.t.ppf((1 + confidence) / 2, n - 1)
+    tail = stats.norm.cdf(-math.sqrt(n / (n - 1)) * quantile_of_t)
+    rows = max(1, NUMBERS_AT_ONCE // differences.size)
+    means = [
+        differences[..., rng.integers(n, size=(min(rows, resamples - done), n))].mean(axis=-1)
+        for done in range(0, resamples, rows)
+    ]
+    low, high = np.quantile(np.concatenate(means, axis=-1), [tail, 1 - tail], axis=-1)
+    return low, high
+
+
+def _one_per_run(name: str, values: Any) -> tuple[np.ndarray, float]:
+    """The values in double precision, and the relative spacing of the dtype in which they come."""
+    if isinstance(values, list | tuple) and any(
+        isinstance(v, Tensor) and not v.ndim for v in values
+    ):
+        values = torch.stack([torch.as_tensor(v) for v in values])
+    eps = float(np.finfo(np.float64).eps)
+    if isinstance(values, Tensor):
+        eps = torch.finfo(values.dtype).eps if values.is_floating_point() else eps
+        values = values.detach().cpu().double().numpy()
+    runs = np.asarray(values)
+    if runs.dtype.kind == "f":
+        eps = max(eps, float(np.finfo(runs.dtype).eps))
     if runs.ndim != 1 or runs.dtype.kind not in "fiu":
         raise TypeError(
             f"{name} must be a flat sequence of numbers, one per run, got {type(values).__name__} "
@@ -185,7 +216,7 @@ def _one_per_run(name: str, values: Any) -> np.ndarray:
         )
     if not np.isfinite(runs).all():
         raise ValueError(f"{name} must be finite, got {runs.tolist()}")
-    return runs.astype(np.float64)
+    return runs.astype(np.float64), eps
 
 
 def _paired_differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:

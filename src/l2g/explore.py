@@ -17,6 +17,8 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
+from l2g.numbers import in_interval, whole_number
+
 Field = dict[str, Any]
 
 
@@ -111,9 +113,6 @@ def _choice(label: str, value: Any, field: Field) -> str:
 
 
 def _number(label: str, value: Any, field: Field, kind: type) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
-        wanted = "a whole number" if kind is int else "a number"
-        raise TypeError(f"{label} must be {wanted}, got {value!r}")
-    if not field["min"] <= value <= field["max"]:  # NaN ends here, too
-        raise ValueError(f"{label} must lie in [{field['min']}, {field['max']}], got {value!r}")
-    return kind(value)
+    if kind is int:
+        whole_number(label, value)
+    return kind(in_interval(label, value, field["min"], field["max"]))

@@ -3,7 +3,7 @@
 import copy
 import json
 import math
-import os
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 from torch import nn
+
+from l2g.files import write_atomically
+from l2g.numbers import not_negative, whole_number
 
 
 @dataclass(eq=False)
@@ -182,6 +185,11 @@ def _as_json(values: Any) -> Any:
 Hook = Callable[[History, nn.Module], bool | None]
 
 
+# Words in the names of columns that tell which values are better.
+LOWER = {"loss", "error", "mse", "rmse", "mae", "nll", "perplexity", "ece", "brier", "regret"}
+HIGHER = {"accuracy", "acc", "precision", "recall", "f1", "auc", "ndcg", "mrr", "r2", "iou"}
+
+
 @dataclass
 class EarlyStopping:
     """Stop when ``monitor`` has not improved for ``patience`` epochs (Prechelt 1998).
@@ -194,26 +202,29 @@ class EarlyStopping:
         patience: epochs without improvement that are allowed, at least 1.
         min_delta: smallest gain that counts, in units of the monitored column.
         monitor: a column of the ``History``.
-        mode: ``"min"`` for losses, ``"max"`` for accuracies.
+        mode: ``"min"`` if lower is better, as for losses, ``"max"`` if higher is, as for
+            accuracies; ``None`` takes it from the name of ``monitor``.
         restore_best: keep a copy of the weights of the best epoch.
 
     Raises:
-        ValueError: an argument is outside its range.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is outside its range, or ``mode`` is not given and the name of
+            ``monitor`` does not tell it.
     """
 
     patience: int = 10
     min_delta: float = 0.0
     monitor: str = "val_loss"
-    mode: str = "min"
+    mode: str | None = None
     restore_best: bool = True
     best_epoch: int | None = field(default=None, init=False, repr=False)
     best_weights: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not hasattr(self.patience, "__index__") or self.patience < 1:
-            raise ValueError(f"patience must be a whole number of epochs, got {self.patience!r}")
-        if not 0 <= self.min_delta < math.inf:
-            raise ValueError(f"min_delta must be finite and not negative, got {self.min_delta}")
+        self.patience = whole_number("patience", self.patience, least=1)
+        self.min_delta = not_negative("min_delta", self.min_delta)
+        if self.mode is None:
+            self.mode = _better(self.monitor)
         if self.mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', got {self.mode!r}")
 
@@ -245,19 +256,15 @@ class EarlyStopping:
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside and rename: a killed process leaves the old file or the new, never a half."""
-    beside = beside_of(path)
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def beside_of(path: Path) -> Path:
-    """Where the next content of ``path`` is written before it takes the name."""
-    return path.with_name(f".{path.name}.part")
+def _better(monitor: str) -> str:
+    """The mode that the name of a column tells: "val_loss" is better lower, "val_auc" higher."""
+    if not isinstance(monitor, str):
+        raise TypeError(f"monitor must be the name of a column, got {monitor!r}")
+    words = set(re.findall("[a-z]+[0-9]*", monitor.lower()))
+    lower, higher = bool(words & LOWER), bool(words & HIGHER)
+    if lower == higher:
+        raise ValueError(
+            f"mode must be 'min' or 'max' for monitor={monitor!r}, whose name does not tell "
+            "whether lower or higher is better; got None"
+        )
+    return "min" if lower else "max"

@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from l2g.numbers import whole_number
+
 
 def mlp(
     sizes: Sequence[int],
@@ -23,11 +25,12 @@ def mlp(
             global random state; ``None`` draws from the global state.
 
     Raises:
+        TypeError: a size is no whole number.
         ValueError: fewer than two sizes, or a size below 1.
     """
-    sizes = tuple(sizes)
-    if len(sizes) < 2 or any(int(s) != s or s < 1 for s in sizes):
-        raise ValueError(f"sizes must be at least two positive integers, got {sizes}")
+    sizes = tuple(whole_number(f"sizes[{i}]", size, least=1) for i, size in enumerate(sizes))
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must be at least two, of inputs and outputs, got {sizes}")
 
     def build() -> nn.Sequential:
         layers: list[nn.Module] = [nn.Flatten()]
@@ -55,6 +58,7 @@ class TinyConvNet(nn.Module):
         seed: draws the initial weights without touching the global random state.
 
     Raises:
+        TypeError: a size is no whole number.
         ValueError: ``n_classes`` below 1, or an image too small for three halvings.
     """
 
@@ -70,11 +74,11 @@ class TinyConvNet(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        channels, height, width = in_shape
-        if n_classes < 1:
-            raise ValueError(f"n_classes must be at least 1, got {n_classes}")
-        if channels < 1 or height < 8 or width < 8:
+        n_classes = whole_number("n_classes", n_classes, least=1)
+        sizes = tuple(whole_number(f"in_shape[{i}]", size) for i, size in enumerate(in_shape))
+        if len(sizes) != 3 or sizes[0] < 1 or min(sizes[1:]) < 8:
             raise ValueError(f"in_shape must be (C, H, W) with H and W at least 8, got {in_shape}")
+        channels, height, width = sizes
 
         def build() -> nn.Sequential:
             layers: list[nn.Module] = []

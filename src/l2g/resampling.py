@@ -1,10 +1,14 @@
 """Resampling: the bootstrap, which asks how much a number owes to the luck of the draw."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
+
+from l2g.numbers import between_0_and_1, whole_number
+
+INDICES_AT_ONCE = 2**20  # 8 MB, however many resamples there are in all
 
 
 class Bootstrap(NamedTuple):
@@ -28,10 +32,10 @@ def bootstrap_indices(n: int, runs: int, *, generator: Generator | None = None) 
         generator: draws them; ``None`` draws from the global state.
 
     Raises:
+        TypeError: ``n`` or ``runs`` is no whole number.
         ValueError: ``n`` or ``runs`` below 1.
     """
-    if n < 1 or runs < 1:
-        raise ValueError(f"n and runs must be at least 1, got {n} and {runs}")
+    n, runs = whole_number("n", n, least=1), whole_number("runs", runs, least=1)
     return torch.randint(n, (runs, n), generator=generator)
 
 
@@ -60,22 +64,29 @@ def bootstrap(
         the ends of the interval and the replicates (runs,).
 
     Raises:
+        TypeError: ``data`` is no tensor, or an option no number.
         ValueError: fewer than 2 rows or resamples, ``confidence`` out of range, or a statistic
             that is not one finite number.
     """
-    if data.ndim == 0 or len(data) < 2 or runs < 2:
-        raise ValueError(
-            f"data and runs must be at least 2 rows and 2 resamples, got data of shape "
-            f"{tuple(data.shape)} and {runs}"
-        )
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    if not isinstance(data, Tensor):
+        raise TypeError(f"data must be a tensor (n, ...), got {type(data).__name__}")
+    if data.ndim == 0 or len(data) < 2:
+        raise ValueError(f"data must hold at least 2 rows, got shape {tuple(data.shape)}")
+    runs = whole_number("runs", runs, least=2)
+    confidence = between_0_and_1("confidence", confidence)
     estimate = _one_number(statistic(data))
-    indices = bootstrap_indices(len(data), runs, generator=generator)
-    replicates = torch.stack([_one_number(statistic(data[row])) for row in indices])
+    rows = _resamples(len(data), runs, generator)
+    replicates = torch.stack([_one_number(statistic(data[row])) for row in rows])
     tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
     low, high = replicates.quantile(tails).tolist()
     return Bootstrap(estimate.item(), replicates.std().item(), low, high, replicates)
+
+
+def _resamples(n: int, runs: int, generator: Generator | None) -> Iterator[Tensor]:
+    """The rows of ``bootstrap_indices(n, runs)``, drawn in blocks: memory stays bounded."""
+    at_once = max(1, INDICES_AT_ONCE // n)
+    for done in range(0, runs, at_once):
+        yield from bootstrap_indices(n, min(at_once, runs - done), generator=generator)
 
 
 def _one_number(value: Tensor | float) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2g.layers.inputs import floating, number
+from l2g.layers.inputs import floating
+from l2g.numbers import in_unit_interval
 
 
 def mask(shape: Sequence[int], p: float, like: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ class _Drop(nn.Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        self.p = number("p", p, most=1)
+        self.p = in_unit_interval("p", p)
 
     def forward(self, x: Tensor) -> Tensor:
         floating(x)
@@ -105,7 +106,7 @@ class DropConnect(nn.Linear):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(in_features, out_features, bias, device, dtype)
-        self.p = number("p", p, most=1)
+        self.p = in_unit_interval("p", p)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from l2g.checks import whole_number
-from l2g.layers.inputs import floating, number
+from l2g.layers.inputs import floating
+from l2g.numbers import in_unit_interval, not_negative, whole_number
 
 
 def moments(x: Tensor, dims: list[int]) -> tuple[Tensor, Tensor]:
@@ -91,8 +91,8 @@ class _BatchNorm(nn.Module):
     ) -> None:
         super().__init__()
         C = self.num_features = whole_number("num_features", num_features, least=1)
-        self.eps = number("eps", eps)
-        self.momentum = momentum if momentum is None else number("momentum", momentum, most=1)
+        self.eps = not_negative("eps", eps)
+        self.momentum = None if momentum is None else in_unit_interval("momentum", momentum)
         self.affine, self.track_running_stats = affine, track_running_stats
         kind = {"device": device, "dtype": dtype}
         self.weight = nn.Parameter(torch.ones(C, **kind)) if affine else None
@@ -189,7 +189,7 @@ class LayerNorm(nn.Module):
         if not shape:
             raise ValueError("normalized_shape must hold at least one size, got none")
         self.normalized_shape = shape
-        self.eps, self.elementwise_affine = number("eps", eps), elementwise_affine
+        self.eps, self.elementwise_affine = not_negative("eps", eps), elementwise_affine
         kind = {"device": device, "dtype": dtype}
         self.weight = nn.Parameter(torch.ones(shape, **kind)) if elementwise_affine else None
         has_bias = elementwise_affine and bias

@@ -13,7 +13,7 @@ import numpy
 import torch
 import torchvision
 
-from l2g.history import write_atomically
+from l2g.files import write_atomically
 
 FORMAT = 1
 _HERE = Path(__file__).parent
