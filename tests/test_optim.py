@@ -138,6 +138,95 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_happened(name):
     assert_same(resumed, run(partial(theirs, **hyper)))
 
 
+def handed_over(first, second):
+    """100 steps of the one optimizer, then 100 of the other from its state."""
+    params, optimizer = run(first, 100)
+    state = copy.deepcopy(optimizer.state_dict())
+
+    def loaded(params):
+        new = second(params)
+        new.load_state_dict(state)
+        return new
+
+    again = [w.detach().clone().requires_grad_() for w in params]
+    return run(loaded, 100, params=again, first=100)
+
+
+@each_pair
+def test_it_goes_on_from_a_state_of_torch(name):
+    ours, theirs, hyper = PAIRS[name]
+    expected = run(partial(theirs, **hyper, weight_decay=0.02), 200)
+    result = handed_over(partial(theirs, **hyper, weight_decay=0.02), ours)
+    for w, other in zip(result[0], expected[0], strict=True):
+        torch.testing.assert_close(w, other, **EXACT)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Momentum", "Nesterov", "Adam", "AMSGrad", "AdamW"])
+def test_torch_goes_on_from_a_state_of_ours(name):
+    # PyTorch's other three keep a count of steps, which their formulas do not need
+    ours, theirs, hyper = PAIRS[name]
+    plain = getattr(theirs, "func", theirs)  # the options come with the state
+    result = handed_over(partial(ours, **hyper, weight_decay=0.02), plain)
+    expected = run(partial(theirs, **hyper, weight_decay=0.02), 200)
+    for w, other in zip(result[0], expected[0], strict=True):
+        torch.testing.assert_close(w, other, **EXACT)
+
+
+def test_options_that_torch_does_not_have_stay_as_they_are():
+    optimizer = optim.Adam(start(), bias_correction=False)
+    optimizer.load_state_dict(torch.optim.Adam(start(), lr=0.5).state_dict())
+    assert optimizer.param_groups[0]["bias_correction"] is False
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    optimizer = optim.Momentum(start(), convention="textbook")
+    optimizer.load_state_dict(torch.optim.SGD(start(), momentum=0.5).state_dict())
+    assert optimizer.param_groups[0]["convention"] == "textbook"
+
+
+@each_pair
+def test_a_state_of_any_other_optimizer_is_refused_and_nothing_changes(name):
+    optimizer = PAIRS[name][0](start(), lr=0.123)
+    for other, (ours, theirs, hyper) in PAIRS.items():
+        for make in (ours, theirs):
+            state = make(start(), **hyper).state_dict()
+            if other == name:
+                PAIRS[name][0](start()).load_state_dict(state)
+            elif (name, other) != ("Momentum", "SGD"):  # which is momentum 0
+                with pytest.raises(ValueError, match=f"state_dict is not one of {name}: it has "):
+                    optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["lr"] == 0.123
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        (optim.Momentum, partial(torch.optim.SGD, momentum=0.9, dampening=0.1), "dampening=0.1"),
+        (optim.SGD, partial(torch.optim.SGD, maximize=True), "maximize=True, SGD has none"),
+        (optim.RMSprop, partial(torch.optim.RMSprop, centered=True), "centered=True, RMSprop has"),
+        (optim.RMSprop, partial(torch.optim.RMSprop, momentum=0.5), "momentum=0.5, RMSprop has 0"),
+        (optim.Adagrad, partial(torch.optim.Adagrad, lr_decay=0.1), "lr_decay=0.1, Adagrad has 0"),
+        (optim.Adam, partial(torch.optim.Adam, amsgrad=True), "amsgrad=True, Adam has False"),
+        (optim.AMSGrad, torch.optim.Adam, "amsgrad=False, AMSGrad has True"),
+    ],
+)
+def test_an_option_that_the_formula_does_not_have_is_refused(ours, theirs, message):
+    with pytest.raises(ValueError, match=message):
+        ours(start()).load_state_dict(theirs(start()).state_dict())
+
+
+@each_pair
+def test_sparse_gradients_and_complex_parameters_are_refused(name):
+    embedding = torch.nn.Embedding(5, 2, sparse=True)
+    optimizer = PAIRS[name][0](embedding.named_parameters())
+    before = embedding.weight.detach().clone()
+    embedding(torch.tensor([1, 3])).sum().backward()
+    message = r"gradient of parameter 'weight', of shape \(5, 2\), must be dense"
+    with pytest.raises(TypeError, match=message):
+        optimizer.step()
+    assert torch.equal(embedding.weight, before)
+    with pytest.raises(TypeError, match="params must be real numbers, got complex ones"):
+        PAIRS[name][0]([torch.zeros(2, dtype=torch.complex64, requires_grad=True)])
+
+
 @each_pair
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_other_precisions_stay_what_they_are(name, dtype):

@@ -1,6 +1,7 @@
 """The optimizers of chapter 11: every number of w has a rate of its own."""
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ class Adagrad(Optimizer):
 
     Source: Duchi, Hazan and Singer (2011), "Adaptive subgradient methods".
     """
+
+    fixed: ClassVar = {"lr_decay": 0}
 
     def __init__(
         self, params: Params, lr: Number = 1e-2, weight_decay: Number = 0.0, eps: Number = 1e-10
@@ -57,6 +60,8 @@ class RMSprop(Optimizer):
     Source: Tieleman and Hinton (2012), lecture 6.5 of "Neural networks for machine learning".
     """
 
+    fixed: ClassVar = {"momentum": 0, "centered": False}
+
     def __init__(
         self,
         params: Params,
@@ -81,6 +86,8 @@ class Adam(Optimizer):
 
     Source: Kingma and Ba (2015), "Adam: a method for stochastic optimization", algorithm 1.
     """
+
+    fixed: ClassVar = {"amsgrad": False, "decoupled_weight_decay": False}
 
     def __init__(
         self,
@@ -115,6 +122,8 @@ class AMSGrad(Adam):
     Source: Reddi, Kale and Kumar (2018), algorithm 2; with bias correction, as PyTorch has it.
     """
 
+    fixed: ClassVar = Adam.fixed | {"amsgrad": True}
+
     def divisor(self, v: Tensor, state: State) -> Tensor:
         largest = kept(state, "max_exp_avg_sq", v)
         return torch.maximum(largest, v, out=largest)
@@ -125,6 +134,8 @@ class AdamW(Adam):
 
     Source: Loshchilov and Hutter (2019), algorithm 2; the decay times the rate, as PyTorch has it.
     """
+
+    fixed: ClassVar = Adam.fixed | {"decoupled_weight_decay": True}
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,16 +13,23 @@ Number = float | Tensor
 State = dict[str, Any]
 
 
+# By these options PyTorch's optimizers differ from each other.
+TELLING = {"momentum", "dampening", "nesterov", "betas", "amsgrad", "decoupled_weight_decay"}
+TELLING |= {"eps", "rho", "alpha", "centered", "lr_decay", "maximize"}
+
+
 class Optimizer(torch.optim.Optimizer):
     """What all have in common: the walk over the parameters. ``update`` is the formula.
 
     Raises:
         ValueError: there are no parameters, or a hyperparameter is out of range.
-        TypeError: a hyperparameter is no number.
+        TypeError: a hyperparameter is no number, a parameter is complex; in ``step``: a gradient is
+            sparse.
         FloatingPointError: in ``step``, on a CPU: a gradient holds NaN or infinity. Nothing has
             been changed then. On a GPU the check would stall every step, so it is left out.
     """
 
+    fixed: ClassVar[dict[str, Any]] = {}  # what PyTorch's has as an option, and the formula has not
     check_gradients = True  # False in a population, where one run must not stop the others
 
     def __init__(self, params: Params, **hyper: Any) -> None:
@@ -35,12 +42,54 @@ class Optimizer(torch.optim.Optimizer):
         for name, default in self.defaults.items():
             _check(name, param_group.get(name, default))
         super().add_param_group(param_group)
+        if any(w.is_complex() for w in self.param_groups[-1]["params"]):
+            self.param_groups.pop()
+            raise TypeError("params must be real numbers, got complex ones")
+
+    def state_dict(self) -> dict[str, Any]:
+        """PyTorch's, with the options that PyTorch's optimizer needs to be this one."""
+        packed = super().state_dict()
+        for group in packed["param_groups"]:
+            group |= self.fixed
+        return packed
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state of this optimizer, or of PyTorch's that takes the same steps.
+
+        Options that PyTorch's does not have stay as they are.
+
+        Raises:
+            ValueError: the state is of an optimizer that takes other steps, or has other groups.
+        """
+        for group in state_dict["param_groups"]:
+            self._refuse_other(group)
+        before = self.param_groups
+        super().load_state_dict(state_dict)
+        for group, own in zip(self.param_groups, before, strict=True):
+            for name in self.defaults.keys() & own.keys():
+                group.setdefault(name, own[name])
+        for kept_here in self.state.values():
+            if isinstance(kept_here.get("step"), Tensor):  # in single precision
+                kept_here["step"] = int(kept_here["step"])
+
+    def _refuse_other(self, group: dict[str, Any]) -> None:
+        name = type(self).__name__
+        if missing := [option for option in TELLING & self.defaults.keys() if option not in group]:
+            raise ValueError(f"state_dict is not one of {name}: it has no {', '.join(missing)}")
+        for option in sorted(TELLING & group.keys() - self.defaults.keys()):
+            value, expected = group[option], self.fixed.get(option, False)
+            if isinstance(value, Tensor | tuple | list) or value != expected:
+                raise ValueError(
+                    f"state_dict is not one of {name}: it has {option}={value!r}, "
+                    f"{name} has {'none' if option not in self.fixed else repr(expected)}"
+                )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; return what ``closure`` returns, if given."""
         with torch.enable_grad():
             loss = closure() if closure is not None else None
+        self._refuse_sparse()
         if self.check_gradients:
             self._refuse_nan()
         for group in self.param_groups:
@@ -59,6 +108,15 @@ class Optimizer(torch.optim.Optimizer):
         """Change ``w`` and ``state`` in place by one step."""
         raise NotImplementedError
 
+    def _refuse_sparse(self) -> None:
+        for group in self.param_groups:
+            for i, w in enumerate(group["params"]):
+                if w.grad is not None and w.grad.layout is not torch.strided:
+                    raise TypeError(
+                        f"gradient of parameter {_name(group, i)}, of shape {tuple(w.shape)}, must "
+                        "be dense, got a sparse one: make its layer with sparse=False"
+                    )
+
     def _refuse_nan(self) -> None:
         every = [w.grad for group in self.param_groups for w in group["params"]]
         grads = [g for g in every if g is not None and g.device.type == "cpu"]
@@ -67,17 +125,20 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             for i, w in enumerate(group["params"]):
                 bad = 0 if w.grad is None else int((~w.grad.isfinite()).sum())
-                name = repr(group["param_names"][i]) if "param_names" in group else f"number {i}"
                 if bad:
                     raise FloatingPointError(
-                        f"gradient of parameter {name}, of shape {tuple(w.shape)}, holds {bad} NaN "
-                        "or infinite numbers"
+                        f"gradient of parameter {_name(group, i)}, of shape {tuple(w.shape)}, "
+                        f"holds {bad} NaN or infinite numbers"
                     )
+
+
+def _name(group: dict[str, Any], i: int) -> str:
+    return repr(group["param_names"][i]) if "param_names" in group else f"number {i}"
 
 
 def kept(state: State, name: str, like: Tensor) -> Tensor:
     """What ``state`` keeps under this name, zeros in the beginning."""
-    if name not in state:
+    if state.get(name) is None:  # as PyTorch's SGD may have it
         state[name] = torch.zeros_like(like)
     return state[name]
 

@@ -1,6 +1,7 @@
 """The optimizers of chapters 09 and 10: gradient descent, and the two that have momentum."""
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,6 +13,8 @@ class SGD(Optimizer):
 
     Source: Robbins and Monro (1951), "A stochastic approximation method".
     """
+
+    fixed: ClassVar = {"momentum": 0, "dampening": 0, "nesterov": False}
 
     def __init__(self, params: Params, lr: Number = 1e-3, weight_decay: Number = 0.0) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay)
@@ -29,6 +32,8 @@ class Momentum(Optimizer):
 
     Source: Polyak (1964); Sutskever et al. (2013), equations 1 and 2.
     """
+
+    fixed: ClassVar = {"dampening": 0, "nesterov": False}
 
     def __init__(
         self,
@@ -59,6 +64,8 @@ class Nesterov(Optimizer):
 
     Source: Nesterov (1983); Sutskever et al. (2013), equations 3 and 4.
     """
+
+    fixed: ClassVar = {"dampening": 0, "nesterov": True}
 
     def __init__(
         self, params: Params, lr: Number = 1e-3, momentum: Number = 0.9, weight_decay: Number = 0.0
