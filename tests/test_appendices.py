@@ -370,7 +370,7 @@ def test_reference_of_a_module(build):
     assert "it expects log-probabilities" in text
     names = [li.code.get_text() for li in entries[0].select("li")]
     assert names[:4] == ["log_probs", "targets", "reduction", "weight"]
-    source = "blob/main/src/l2g/losses.py"
+    source = "blob/main/src/l2g/losses/__init__.py"
     assert site.api.find("a", string="Source")["href"].endswith(source)
 
 
