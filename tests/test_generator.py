@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_cache import get_cache
 from markdown_it import MarkdownIt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book/_ext"))
 
-from l2g_book import notebooks, project
+from l2g_book import caches, notebooks, project
 from l2g_book.bibliography import read_bibliography
 
 FRONT = """\
@@ -749,6 +751,30 @@ def test_every_chapter_has_a_valid_notebook():
     for path in project.chapter_sources():
         notebook = nbformat.read(project.ROOT / "chapters" / f"{path.stem}.ipynb", as_version=4)
         nbformat.validate(notebook)
+
+
+@pytest.mark.parametrize("path", project.chapter_sources(), ids=lambda path: path.stem)
+def test_cells_of_each_notebook_are_those_that_the_build_executed(path):
+    """So `make test` need not run the notebooks once more; their Setup cell is tried above."""
+    if not (project.ROOT / "book/_build/html/index.html").exists():
+        pytest.skip("the book is not built: run make book")
+    notebook = nbformat.read(project.ROOT / "chapters" / f"{path.stem}.ipynb", as_version=4)
+    setup, *notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert setup.source == notebooks.opening(path.stem, project.ROOT)[1]["source"]
+    for cell in notebook.cells:
+        cell.source = re.sub(r"^# @title (Code|Solution)\n", "", cell.source)
+    page = caches.Page(path.stem, path, notebook)
+    folder = caches.CACHES / path.stem / page.state(caches.whole_package())
+    assert folder.exists(), "the book was built with another package: run make book"
+    cache = get_cache(str(folder))
+    executed = [cache.get_cache_bundle(record.pk).nb for record in cache.list_cache_records()]
+    shown = [cell.source for cell in notebook.cells]
+    same = [nb.cells for nb in executed if [cell.source for cell in nb.cells] == shown]
+    assert same, "the book was built from another chapter: run make book"
+    for number, cell in enumerate(same[0], 1):
+        assert cell.execution_count == number
+        failed = any(output.output_type == "error" for output in cell.outputs)
+        assert failed == ("raises-exception" in cell.metadata.get("tags", []))
 
 
 def test_addresses_derive_from_pyproject(root):
