@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 
-from .project import ROOT, repository_url
+from .project import ROOT, git_ref, repository_url
 
 CACHES = ROOT / "book/_build/.jupyter_cache"
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "jupyter-book")
@@ -29,7 +29,7 @@ KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 def prepare(app: Sphinx, config: Config) -> None:
     os.environ.update(KERNEL_ENVIRONMENT)
     config.nb_execution_cache_path = str(CACHES)
-    config.l2g_surroundings = versions(), repository_url()
+    config.l2g_surroundings = versions(), repository_url(), git_ref()
 
 
 def fold_solutions(app: Sphinx, doctree: nodes.document) -> None:
@@ -46,7 +46,7 @@ def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    # A new release, or another address of the repository: every page is read again.
+    # A new release, or another address of the repository or tag: every page is read again.
     app.add_config_value("l2g_surroundings", None, "env", tuple)
     app.connect("config-inited", prepare, priority=400)
     app.connect("doctree-read", fold_solutions)
