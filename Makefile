@@ -14,7 +14,7 @@ SITE := book/_build/html/index.html
 UNFINISHED := book/_build/.unfinished
 
 # One thread for each worker, as when the book is built: threads that compete for a core spin.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=600
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -35,12 +35,13 @@ book: notebooks ## execute the chapters that changed and build the site
 notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 	@$(BIN)/python book/_ext/l2g_book/notebooks.py
 
+# The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser
-	$(PYTEST) tests chapters
+	$(PYTEST) tests
 
 test-colab: .venv .venv-colab ## run the notebooks with the releases that Colab has
 	@.venv-colab/bin/python -Xfrozen_modules=off -m ipykernel install --sys-prefix --name colab >/dev/null
-	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake-kernel=colab chapters
+	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake --nbmake-timeout=600 --nbmake-kernel=colab chapters
 
 check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/ruff check .

@@ -196,8 +196,9 @@ class Book:
         with (self.root / f"book/{name}.md").open("a") as file:
             file.write(f"\n```{{code-cell}} ipython3\n{code}\n```\n")
 
-    def caches(self):
-        return {path.name for path in (self.root / "book/_build/.jupyter_cache").iterdir()}
+    def caches(self, name):
+        folder = self.root / "book/_build/.jupyter_cache" / name
+        return {path.name for path in folder.iterdir()}
 
     def page(self, name):
         html = self.root / f"book/_build/html/{name}.html"
@@ -301,21 +302,34 @@ def test_code_is_executed_in_its_chapter_only(book, site):
     assert {row[0] for row in book.tables("environment")[1]} == {LOOP, ENTROPY, "Together"}
 
 
-def test_package_is_part_of_every_result(book):
-    source = book.root / "src/l2g/metrics.py"
+def change(book, path):
+    """Adds a comment to a file of the package."""
+    source = book.root / "src/l2g" / path
     source.write_text(source.read_text() + "\n# changed\n")
-    status, _, executed = book.build()
-    assert (status, executed) == (0, [LOOP, ENTROPY])
+
+
+def test_page_is_executed_again_when_what_it_imports_changes(book):
+    book.add_code(LOOP, "from l2g import losses")
+    assert book.build().executed == [LOOP]
+    for path, executed in [
+        ("losses.py", [LOOP]),
+        ("layers/dropout.py", []),
+        ("evidence.py", [LOOP, ENTROPY]),
+    ]:
+        change(book, path)
+        build = book.build()
+        assert (build.status, build.executed) == (0, executed)
+    assert len(book.tables("environment")[1]) == 3
 
 
 def test_results_of_the_code_before_last_are_dropped(book):
-    source = book.root / "src/l2g/metrics.py"
+    source = book.root / "src/l2g/evidence.py"
     first = source.read_text()
-    states = [book.caches()]
+    states = [book.caches(LOOP)]
     for change in ("# one\n", "# two\n"):
         source.write_text(first + change)
         assert book.build().executed == [LOOP, ENTROPY]
-        states.append(book.caches())
+        states.append(book.caches(LOOP))
     assert [len(state) for state in states] == [1, 2, 2]
     assert states[0] <= states[1]
     assert not states[0] <= states[2]

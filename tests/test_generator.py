@@ -4,6 +4,8 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,7 +14,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from l2g_book import notebooks, project
+from jupyter_cache import get_cache
+from l2g_book import caches, notebooks, project
 from l2g_book.bibliography import read_bibliography
 from markdown_it import MarkdownIt
 
@@ -452,6 +455,113 @@ def test_install_cell_does_nothing_when_l2g_is_there(root, monkeypatch):
     assert asked == ["l2g"]
 
 
+class Colab:
+    """A Python with pip and torch, but without l2g, in which no address but `repository` answers.
+
+    Its packages lie in a folder of links outside of it: what pip installs is all that is inside.
+    """
+
+    def __init__(self, folder, repository):
+        subprocess.check_call([sys.executable, "-m", "venv", "--without-pip", folder / "env"])
+        self.python = folder / "env/bin/python"
+        (self.packages,) = (folder / "env/lib").glob("python*/site-packages")
+        links = folder / "links"
+        links.mkdir()
+        for path in Path(importlib.util.find_spec("torch").origin).parents[1].iterdir():
+            if "l2g" not in path.name and path.suffix != ".pth":
+                (links / path.name).symlink_to(path)
+        (self.packages / "links.pth").write_text(f"{links}\n")
+        self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
+            "GIT_CONFIG_VALUE_0": "https://github.com/me/c",
+        }
+
+    def run(self, code):
+        command = [self.python, "-c", code]
+        return subprocess.run(
+            command, cwd=self.packages, env=self.environment, capture_output=True, text=True
+        )
+
+    def installed(self):
+        return sorted(path.name.split("-")[0] for path in self.packages.iterdir())
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository with this package, whose version is "released" at the tag v9.1, then "main"."""
+    folder = tmp_path_factory.mktemp("repository")
+
+    def git(*arguments):
+        who = ["-c", "user.name=A", "-c", "user.email=a@b.org", "-c", "commit.gpgsign=false"]
+        subprocess.check_call(["git", *who, *arguments], cwd=folder)
+
+    git("init", "-q", "-b", "main")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(project.ROOT / name, folder)
+    shutil.copytree(project.ROOT / "src", folder / "src")
+    (folder / "results").mkdir()
+    (folder / "results/record.json").write_text("{}")
+    for version in ("released", "main"):
+        with (folder / "src/l2g/__init__.py").open("a") as file:
+            file.write(f"\n__version__ = {version!r}\n")
+        git("add", ".")
+        git("commit", "-q", "-m", version)
+        if version == "released":
+            git("tag", "v9.1")
+    return folder
+
+
+LOOK = """
+import importlib.util, l2g, json
+origin = importlib.util.find_spec("torch").origin
+print(json.dumps([l2g.__version__, l2g.__file__, origin]))
+"""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="pip is not installed")
+@pytest.mark.parametrize(("ref", "version"), [("main", "main"), ("v9.1", "released")])
+def test_setup_cell_installs_the_package_and_leaves_torch_alone(
+    root, tmp_path, repository, ref, version
+):
+    release(root, ref)
+    setup = cells(root)[1]["source"]
+    colab = Colab(tmp_path, repository)
+    assert "No module named 'l2g'" in colab.run(LOOK).stderr
+    done = colab.run(setup + LOOK)
+    assert done.returncode == 0, done.stderr
+    found, package, torch = json.loads(done.stdout.splitlines()[-1])
+    assert found == version
+    assert Path(package).parents[1] == colab.packages
+    assert Path(torch).is_relative_to(tmp_path / "links")
+    assert set(colab.installed()) - {"__pycache__"} == {"l2g", "links.pth"}
+    assert (colab.packages / "l2g/study/results/record.json").exists()
+    colab.environment["PATH"] = ""  # once it is there, nothing is called
+    assert colab.run(setup).returncode == 0
+
+
+def release(root, ref):
+    """Says in pyproject.toml that this is version 9.1, whose notebooks lead to `ref`."""
+    text = (root / "pyproject.toml").read_text()
+    version = '[project]\nversion = "9.1"\n'
+    (root / "pyproject.toml").write_text(f'{version}{text}[tool.l2g]\nref = "{ref}"\n')
+
+
+def test_notebooks_of_a_release_lead_to_its_tag(root):
+    release(root, "v9.1")
+    head, setup = [cell["source"] for cell in cells(root)[:2]]
+    assert "/me/c/blob/v9.1/chapters/07_sample.ipynb" in head
+    assert '"l2g @ git+https://github.com/me/c@v9.1"' in setup
+
+
+def test_tag_of_another_version_is_refused(root, capsys):
+    release(root, "v9.0")
+    assert notebooks.main([], root) == 1
+    message = "pyproject.toml: ref must be 'main' or 'v9.1', got 'v9.0'\n"
+    assert capsys.readouterr().err == message
+
+
 # ---- what is refused, and where
 
 CELL = "```{code-cell} ipython3\n"
@@ -746,6 +856,30 @@ def test_every_chapter_has_a_valid_notebook():
     for path in project.chapter_sources():
         notebook = nbformat.read(project.ROOT / "chapters" / f"{path.stem}.ipynb", as_version=4)
         nbformat.validate(notebook)
+
+
+@pytest.mark.parametrize("path", project.chapter_sources(), ids=lambda path: path.stem)
+def test_cells_of_each_notebook_are_those_that_the_build_executed(path):
+    """So `make test` need not run the notebooks once more; their Setup cell is tried above."""
+    if not (project.ROOT / "book/_build/html/index.html").exists():
+        pytest.skip("the book is not built: run make book")
+    notebook = nbformat.read(project.ROOT / "chapters" / f"{path.stem}.ipynb", as_version=4)
+    setup, *notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert setup.source == notebooks.opening(path.stem, project.ROOT)[1]["source"]
+    for cell in notebook.cells:
+        cell.source = re.sub(r"^# @title (Code|Solution)\n", "", cell.source)
+    page = caches.Page(path.stem, path, notebook)
+    folder = caches.CACHES / path.stem / page.state(caches.whole_package())
+    assert folder.exists(), "the book was built with another package: run make book"
+    cache = get_cache(str(folder))
+    executed = [cache.get_cache_bundle(record.pk).nb for record in cache.list_cache_records()]
+    shown = [cell.source for cell in notebook.cells]
+    same = [nb.cells for nb in executed if [cell.source for cell in nb.cells] == shown]
+    assert same, "the book was built from another chapter: run make book"
+    for number, cell in enumerate(same[0], 1):
+        assert cell.execution_count == number
+        failed = any(output.output_type == "error" for output in cell.outputs)
+        assert failed == ("raises-exception" in cell.metadata.get("tags", []))
 
 
 def test_addresses_derive_from_pyproject(root):

@@ -21,7 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
-from .project import ROOT, repository_url
+from .project import ROOT, git_ref, repository_url
 
 PACKAGE = ROOT / "src/l2g"
 SECTIONS = {"Args": "Arguments", "Attributes": "Attributes", "Returns": "Returns"}
@@ -77,7 +77,7 @@ class Api(SphinxDirective):
             if missing := set(names) - shown.keys():
                 raise self.error(f"l2g.{module} documents no {', '.join(sorted(missing))}")
             shown = {name: shown[name] for name in names}
-        address = f"{repository_url()}/blob/main/{path.relative_to(ROOT)}"
+        address = f"{repository_url()}/blob/{git_ref()}/{path.relative_to(ROOT)}"
         lines = [f"{prose(ast.get_docstring(tree) or '')} [Source]({address})", ""]
         lines += [f"```{{py:currentmodule}} l2g.{module}", "```", ""]
         for node in shown.values():

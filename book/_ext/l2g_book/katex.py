@@ -30,7 +30,7 @@ def visit_display(self: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def serve_from_the_site(app: Sphinx, config: Config) -> None:
-    config.html_static_path.append(str(VENDOR))
+    config.html_static_path = [*config.html_static_path, str(VENDOR)]
 
 
 def setup(app: Sphinx) -> None:

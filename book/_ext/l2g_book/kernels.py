@@ -6,15 +6,12 @@ Sphinx then finds every result in the cache, as if an earlier build had left it 
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 from joblib import cpu_count  # type: ignore[import-untyped]
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
-from myst_nb.core.read import create_nb_reader
+from jupyter_cache.base import CacheBundleIn
 from myst_nb.sphinx_ import NbMetadataCollector
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -23,19 +20,14 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
+from .caches import Caches, Page, is_cached, pages_with_code
+from .execution import CACHES
+
 logger = logging.getLogger(__name__)
 
 FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError)
 MEMORY = 1.5e9  # bytes for each kernel; the hungriest chapter takes 1.3e9
-FROM_NOTHING = "from_nothing.json"  # in the cache: how long its first and only full build took
-
-
-class Page(NamedTuple):
-    """A page with code: its name, its source and, as soon as it is executed, its outputs."""
-
-    name: str
-    path: Path
-    notebook: Any
+FROM_NOTHING = CACHES / "from_nothing.json"  # how long the last execution of every page took
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -45,18 +37,19 @@ class Loop(asyncio.SelectorEventLoop):
         raise NotImplementedError  # nbclient knows that from Windows
 
 
-def execute_before_reading(app: Sphinx, env: BuildEnvironment, names: list[str]) -> None:
-    """Executes what the cache lacks of the pages `names`, which Sphinx is about to read.
+def execute_before_reading(
+    caches: Caches, app: Sphinx, env: BuildEnvironment, names: list[str]
+) -> None:
+    """Executes what the caches lack of the pages `names`, which Sphinx is about to read.
 
     Raises:
-        ExtensionError: a cell failed. The results of all other pages are in the cache.
+        ExtensionError: a cell failed. The results of all other pages are in their caches.
     """
     config = env.mystnb_config  # type: ignore[attr-defined]
     if config.execution_mode != "cache":
         return
-    cache = get_cache(config.execution_cache_path)
     pages = list(pages_with_code(env, names))
-    missing = [page for page in pages if not is_cached(cache, page)]
+    missing = [page for page in pages if not is_cached(caches.open(page.name), page.notebook)]
     if not missing:
         return
     waiting = sorted(missing, key=lambda page: seconds_last_time(env, page.name), reverse=True)
@@ -64,28 +57,12 @@ def execute_before_reading(app: Sphinx, env: BuildEnvironment, names: list[str])
     logger.info(f"executing {len(waiting)} pages, {count} at a time")
     start = time.perf_counter()
     with asyncio.Runner(loop_factory=Loop) as runner:
-        outcomes = runner.run(execute_all(waiting, count, config.execution_timeout, cache))
+        outcomes = runner.run(execute_all(waiting, count, config.execution_timeout, caches))
     refuse_failures(waiting, outcomes)
     if len(waiting) == len(pages) and len(names) == len(env.found_docs):
-        note = {"kernels": count, "seconds": time.perf_counter() - start}
-        (Path(cache.path) / FROM_NOTHING).write_text(json.dumps(note))
-
-
-def pages_with_code(env: BuildEnvironment, names: list[str]) -> Iterator[Page]:
-    config = env.myst_config, env.mystnb_config  # type: ignore[attr-defined]
-    for name in names:
-        path = Path(env.doc2path(name))
-        text = path.read_text(encoding="utf-8")
-        if reader := create_nb_reader(str(path), *config, text):
-            yield Page(name, path, reader.read(text))
-
-
-def is_cached(cache: JupyterCacheAbstract, page: Page) -> bool:
-    try:
-        cache.merge_match_into_notebook(page.notebook)
-    except KeyError:  # also where an interrupted build has left a record without its notebook
-        return False
-    return True
+        seconds, done = time.perf_counter() - start, [page.name for page in pages]
+        note = {"kernels": count, "seconds": seconds, "pages": done}
+        FROM_NOTHING.write_text(json.dumps(note), encoding="utf-8")
 
 
 def seconds_last_time(env: BuildEnvironment, name: str) -> float:
@@ -100,7 +77,7 @@ def kernel_count() -> int:
 
 
 async def execute_all(
-    pages: list[Page], count: int, timeout: int, cache: JupyterCacheAbstract
+    pages: list[Page], count: int, timeout: int, caches: Caches
 ) -> list[BaseException | None]:
     """Executes `count` pages at a time in the order given; returns each one's error, or None."""
     free = asyncio.Semaphore(count)
@@ -125,6 +102,7 @@ async def execute_all(
                 raise
             seconds = time.perf_counter() - start
         result = CacheBundleIn(page.notebook, str(page.path), data={"execution_seconds": seconds})
+        cache = caches.open(page.name)
         cache.cache_notebook_bundle(result, check_validity=False, overwrite=True)
         done += 1
         logger.info(f"executed {page.name} in {seconds:.1f} s ({done} of {len(pages)})")
@@ -144,4 +122,7 @@ def refuse_failures(pages: list[Page], outcomes: list[BaseException | None]) -> 
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("env-before-read-docs", execute_before_reading)
+    caches = Caches()
+    app.connect("env-get-outdated", caches.find_outdated)
+    app.connect("env-before-read-docs", partial(execute_before_reading, caches))
+    app.connect("source-read", caches.lead_to)

@@ -1,7 +1,8 @@
 """Keeps from the reader's line what no page shows: unused rules and glyphs, invisible digits.
 
 The theme brings all of Bootstrap, all icons of Font Awesome and the search index to every page,
-a megabyte of it. What the pages use is a twentieth.
+a megabyte of it. What the pages use is a twentieth. All this relies on how the theme is made: with
+`l2g_lean: false` in _config.yml, the pages are as the theme makes them, only heavier.
 """
 
 import re
@@ -31,11 +32,6 @@ NUMBER = re.compile(r"(?:scale|matrix|rotate)\([^)]*\)|(\d+\.\d{3,}(?:e-?\d+)?)"
 UNCOLOURED = re.compile(r'<span class="[npw]">([^<]*)</span>')
 SCRIPT = re.compile(r'<script[^>]* src="([^"?]+)')
 FIGURE = re.compile(r'src="(_images/[^"]+)"')
-
-
-def replace_parts_of_the_theme(app: Sphinx, config: Config) -> None:
-    config.templates_path.append(str(HERE / "templates"))
-    config.html_static_path.append(str(HERE / "static"))
 
 
 # ---- scripts and style sheets
@@ -181,11 +177,17 @@ def reserve_room(
         context["body"] = FIGURE.sub(sized, context["body"])
 
 
-def setup(app: Sphinx) -> None:
+def start(app: Sphinx, config: Config) -> None:
+    if not config.l2g_lean:
+        return
+    config.templates_path = [*config.templates_path, str(HERE / "templates/lean")]
     app.add_js_file("menus.js", loading_method="defer")
-    app.add_js_file("print.js", loading_method="defer")
-    app.connect("config-inited", replace_parts_of_the_theme)
     app.connect("doctree-read", slim_figures)
     app.connect("html-page-context", reserve_room)
     app.connect("html-page-context", load_what_is_needed, priority=850)
     app.connect("build-finished", make_lean, priority=800)  # when all others have written theirs
+
+
+def setup(app: Sphinx) -> None:
+    app.add_config_value("l2g_lean", True, "env", bool)
+    app.connect("config-inited", start)

@@ -8,13 +8,13 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 
-from .project import ROOT, colab_url, repository_url
+from .project import ROOT, colab_url, git_ref, repository_url
 
 
 def set_repository(app: Sphinx, config: Config) -> None:
     config.html_theme_options |= {
         "repository_url": repository_url(),
-        "repository_branch": "main",
+        "repository_branch": git_ref(),
         "use_repository_button": True,
         "use_issues_button": True,
     }

@@ -21,7 +21,14 @@ if __name__ == "__main__":
 from l2g_book.bibliography import read_bibliography
 from l2g_book.markdown import convert
 from l2g_book.page import Page
-from l2g_book.project import ROOT, chapter_sources, colab_url, repository_url, site_url
+from l2g_book.project import (
+    ROOT,
+    chapter_sources,
+    colab_url,
+    git_ref,
+    repository_url,
+    site_url,
+)
 from l2g_book.source import Directive, SourceError, parse, read_directive, refuse_others
 
 FOLDED = {"hide-cell", "hide-input", "remove-input", "solution"}
@@ -43,7 +50,7 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("l2g") is None:
-    package = "l2g @ git+{repository}"
+    package = "l2g @ git+{address}"
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", package])
     importlib.invalidate_caches()"""
 
@@ -81,7 +88,13 @@ def refuse_shared_names(page: Page, named: dict[str, str]) -> None:
 
 def opening(name: str, root: Path) -> list[dict[str, Any]]:
     head = HEAD.format(badge=BADGE, colab=colab_url(name, root), site=site_url(root), name=name)
-    return [markdown_cell(head), code_cell(INSTALL.format(repository=repository_url(root)), FORM)]
+    return [markdown_cell(head), code_cell(INSTALL.format(address=package_url(root)), FORM)]
+
+
+def package_url(root: Path) -> str:
+    """Where pip finds the package: the repository, in a release at its tag."""
+    ref = git_ref(root)
+    return repository_url(root) + ("" if ref == "main" else f"@{ref}")
 
 
 def chapter_cells(page: Page, text: str) -> Iterator[dict[str, Any]]:

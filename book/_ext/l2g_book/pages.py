@@ -7,7 +7,6 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
@@ -157,7 +156,7 @@ def fill_run_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             for name, s in seconds.items()
         ]
         rows.append(("Together", f"{total:.1f} s"))
-        node.replace_self([table(("Page", "Executed in"), rows), *from_nothing(app)])
+        node.replace_self([table(("Page", "Executed in"), rows), *from_nothing(set(seconds))])
 
 
 def run_time(env: BuildEnvironment, name: str) -> float | None:
@@ -175,11 +174,11 @@ def with_bar(text: str, share: float) -> nodes.paragraph:
     return nodes.paragraph("", text, nodes.raw("", bar, format="html"))
 
 
-def from_nothing(app: Sphinx) -> list[nodes.Node]:
-    note = Path(app.config.nb_execution_cache_path) / FROM_NOTHING
-    if not note.exists():
+def from_nothing(names: set[str]) -> list[nodes.Node]:
+    """How long it took to execute all of these pages at once, if that was ever done."""
+    last = json.loads(FROM_NOTHING.read_text("utf-8")) if FROM_NOTHING.exists() else {"pages": []}
+    if set(last["pages"]) != names:
         return []
-    last = json.loads(note.read_text(encoding="utf-8"))
     count = "1 kernel" if last["kernels"] == 1 else f"{last['kernels']} kernels"
     text = f"When nothing was cached, {count} did it in {last['seconds']:.0f} s."
     return [nodes.paragraph("", text)]

@@ -26,6 +26,22 @@ def repository_slug(root: Path = ROOT) -> str:
     return repository_url(root).removeprefix("https://github.com/")
 
 
+def git_ref(root: Path = ROOT) -> str:
+    """Returns what notebooks lead to and install: "main", or in a release its tag.
+
+    A release says so in pyproject.toml, beside its version: [tool.l2g] ref = "v1.2.0".
+
+    Raises:
+        ValueError: the tag is not that of the version.
+    """
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    ref = str(settings.get("tool", {}).get("l2g", {}).get("ref", "main"))
+    tag = f"v{settings['project'].get('version')}"
+    if ref not in ("main", tag):
+        raise ValueError(f"pyproject.toml: ref must be 'main' or {tag!r}, got {ref!r}")
+    return ref
+
+
 def site_url(root: Path = ROOT) -> str:
     """Returns the address of the site on GitHub Pages, with a slash at its end."""
     owner, repo = repository_slug(root).split("/")
@@ -34,8 +50,8 @@ def site_url(root: Path = ROOT) -> str:
 
 def colab_url(name: str, root: Path = ROOT) -> str:
     """Returns the address that opens chapters/{name}.ipynb in Colab."""
-    slug = repository_slug(root)
-    return f"https://colab.research.google.com/github/{slug}/blob/main/chapters/{name}.ipynb"
+    place = f"{repository_slug(root)}/blob/{git_ref(root)}/chapters/{name}.ipynb"
+    return f"https://colab.research.google.com/github/{place}"
 
 
 def chapter_sources(root: Path = ROOT) -> list[Path]:

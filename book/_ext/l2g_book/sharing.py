@@ -1,4 +1,4 @@
-"""How the site appears elsewhere: its address, previews of pages, and what is not found."""
+"""How the site appears elsewhere: its address, previews of pages, what is not found, and paper."""
 
 import html
 from pathlib import Path
@@ -11,13 +11,16 @@ from sphinx.config import Config
 from .pages import chapters
 from .project import site_url
 
+HERE = Path(__file__).parent
 PREVIEW = "_static/preview.png"
 
 
 def announce(app: Sphinx, config: Config) -> None:
     config.html_baseurl = site_url()  # each page names its canonical address
-    config.html_additional_pages["404"] = "404.html"
-    config.html_context["site"] = site_url()
+    config.templates_path = [*config.templates_path, str(HERE / "templates")]
+    config.html_static_path = [*config.html_static_path, str(HERE / "static")]
+    config.html_additional_pages = {**config.html_additional_pages, "404": "404.html"}
+    config.html_context = {**config.html_context, "site": site_url()}
 
 
 def describe(
@@ -78,6 +81,7 @@ def draw_preview(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.add_js_file("print.js", loading_method="defer")
     app.connect("config-inited", announce)
     app.connect("html-page-context", describe)
     app.connect("build-finished", draw_preview)

@@ -6,12 +6,7 @@ runs of an experiment and returns one ``History`` with a run axis.
 
 import copy
 import math
-import multiprocessing
-import pickle
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,11 +18,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from l2g.checkpoint import _describe, seeded
 from l2g.checks import check_roles, whole_number
-from l2g.data import Split, Splits, to_float
+from l2g.data import Splits, to_float
 from l2g.evaluation import Measure, choose_device, prepare
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
 from l2g.optim import optimizer_for
+from l2g.population.apart import train_apart
+from l2g.population.memory import require_memory, stack_bytes, weight_bytes
 from l2g.population.runs import (
     Plan,
     Run,
@@ -38,16 +35,14 @@ from l2g.population.runs import (
     routed,
     seeds_of,
 )
-from l2g.population.stack import Stack, require_memory, stack_bytes, train_together, weight_bytes
+from l2g.population.stack import Stack, train_together
 from l2g.schedules.pace import Pace
 from l2g.training import (
     Groups,
     Penalty,
     Transform,
-    bar,
     check_last_batch,
     empty_columns,
-    fit,
     no_penalty,
 )
 
@@ -171,12 +166,7 @@ def _train(population: Sequence[Run], plan: Plan, stack: bool | None) -> None:
         else:
             require_memory(f"a stack of {len(runs)} runs", stack_bytes(runs, plan), plan.device)
             train_together(runs, plan)
-    workers = min(len(apart), _processes(plan))
-    if workers > 1:
-        _train_in_processes(apart, plan, workers)
-    else:
-        for i in bar(range(1, len(apart) + 1), plan.progress, unit="run"):
-            _train_alone(apart[i - 1], plan)
+    train_apart(apart, plan)
 
 
 def _groups(population: Sequence[Run], batch_size: int) -> list[list[Run]]:
@@ -247,72 +237,3 @@ def _slower_stacked(model: nn.Module, plan: Plan) -> bool:
     with seeded(0, plan.device), FlopCounterMode(display=False) as counter, torch.no_grad():
         model(x)
     return counter.get_total_flops() * plan.batch_size > STACKED_CONVOLUTIONS
-
-
-# --- One run after another, or in processes -------------------------------------------------------
-
-
-def _train_alone(run: Run, plan: Plan) -> None:
-    def keep(history: History, model: nn.Module) -> None:
-        run.history = history
-
-    y = plan.train.y if run.targets is None else run.targets
-    train = Split(plan.train.x[run.train], y[run.train])
-    val = Split(plan.val.x[run.val], plan.val.y[run.val])
-    for name, module in run.model.named_modules():
-        module.training = name in run.learning
-    try:
-        fit(
-            run.model,
-            Splits(train, val, val, "run"),
-            optimizer=run.optimizer,
-            penalty=partial(plan.penalty, **run.strengths),
-            seed=run.seed,
-            early_stopping=run.stopping,
-            after_epoch=[keep, *plan.after_epoch],
-            progress=False,
-            **plan.options_of_fit(),
-        )
-    except FloatingPointError:
-        run.history.diverged = True
-
-
-def _processes(plan: Plan) -> int:
-    """As many as PyTorch would use threads, where a copy of this process can go on alone.
-
-    Hooks must run here, where their effects are seen; a GPU's driver does not survive the copy.
-    """
-    alone = sys.platform == "linux" and not torch.cuda.is_available() and not plan.after_epoch
-    inside = multiprocessing.current_process().daemon
-    return torch.get_num_threads() if alone and not inside else 1
-
-
-def _train_in_processes(runs: Sequence[Run], plan: Plan, workers: int) -> None:
-    """Copies of this process (fork) need no pickling of what they start from, lambdas included."""
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, context, _begin, (runs, plan)) as pool:
-        results = pool.map(_one_of_them, range(len(runs)))
-        for i in bar(range(1, len(runs) + 1), plan.progress, unit="run"):
-            try:
-                runs[i - 1].history, weights = pickle.loads(next(results))
-            except BrokenProcessPool as error:
-                raise RuntimeError(
-                    f"a process that trained run {i - 1} or a later one was killed, most likely "
-                    "for lack of memory: take a smaller batch_size, or set OMP_NUM_THREADS=1"
-                ) from error
-            runs[i - 1].model.load_state_dict(weights)
-
-
-_inherited: Any = None
-
-
-def _begin(runs: Sequence[Run], plan: Plan) -> None:
-    global _inherited
-    _inherited = runs, plan
-    torch.set_num_threads(1)
-
-
-def _one_of_them(i: int) -> bytes:
-    runs, plan = _inherited
-    _train_alone(runs[i], plan)
-    return pickle.dumps((runs[i].history, runs[i].model.state_dict()))

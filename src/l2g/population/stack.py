@@ -7,29 +7,22 @@ that what a step costs beyond arithmetic, which is most of it in small networks,
 import copy
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import accumulate, chain, groupby
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
-from torch.nn.utils.rnn import pad_sequence
 
 from l2g.checkpoint import seeded
-from l2g.data import Split, to_float
-from l2g.evaluation import Measure, zeros
+from l2g.data import Split
+from l2g.evaluation import zeros
 from l2g.optim import Optimizer, optimizer_for
+from l2g.population.pieces import EVERY, alike, of_each_run, steps
 from l2g.population.runs import Plan, Run
 from l2g.schedules.pace import Pace
 from l2g.training import Penalty, bar, no_penalty
-
-EVERY = slice(None)
-
-# Part of a step: which runs, their inputs or outputs and their targets, both (r, b, ...).
-Piece = tuple[slice, Tensor, Tensor]
 
 
 class Stack:
@@ -64,7 +57,7 @@ class Stack:
         for name, module in self.network.named_modules():
             module.training = name in self.runs[0].learning
         total, sizes = zeros(self.plan.device, len(self.runs)), self._sizes(orders)
-        for step in _steps(self.plan.train, self.targets, orders, self.plan.batch_size):
+        for step in steps(self.plan.train, self.targets, orders, self.plan.batch_size):
             losses = [self._losses(rows, *self._transformed(x, y)) for rows, x, y in step]
             objective = torch.cat(losses).sum()  # each run's weights are in its own loss only
             self._descend(objective + self._penalties())
@@ -133,7 +126,7 @@ class Stack:
         total, seen = zeros(self.plan.device, len(self.runs)), []
         with torch.inference_mode():
             for rows, x, y in chain.from_iterable(
-                _steps(split, targets, indices[:1] if shared else indices, size)
+                steps(split, targets, indices[:1] if shared else indices, size)
             ):
                 # Shared by all runs, one batch (b, ...) is enough: nothing is copied R times.
                 piece = (EVERY, x[0], y[0], None) if shared else (rows, x, y, 0)
@@ -142,7 +135,7 @@ class Stack:
                 seen.append((piece[0], outputs, piece[2]))
             found = {"loss": total / self._sizes(indices)}
             for name, metric in self.plan.metrics.items():
-                found[name] = _of_each_run(metric, seen, len(self.runs), shared)
+                found[name] = of_each_run(metric, seen, len(self.runs), shared)
         return found
 
     def _losses(self, rows: slice, x: Tensor, y: Tensor) -> Tensor:
@@ -228,62 +221,6 @@ def _ended(stack: Stack, r: int, columns: Mapping[str, list[float]], seconds: fl
     return run.history.stopped_early
 
 
-def _of_each_run(metric: Measure, seen: Sequence[Piece], runs: int, shared: bool) -> Tensor:
-    """A metric of all outputs and targets of each run, (R,), by ``vmap`` where that is possible.
-
-    Args:
-        seen: which runs, their outputs (r, b, ...) and their targets, (b, ...) if all share them.
-    """
-    if all(rows == EVERY for rows, _, _ in seen):
-        outputs = torch.cat([outputs for _, outputs, _ in seen], dim=1)
-        y = torch.cat([y for _, _, y in seen], dim=0 if shared else 1)
-        with suppress(Exception):  # a metric that looks at values: then one run after another
-            return torch.vmap(metric, in_dims=(0, None if shared else 0))(outputs, y)
-    values = []
-    for r in range(runs):
-        own = [piece for piece in seen if r in range(*piece[0].indices(runs))]
-        at = [r - (rows.start or 0) for rows, _, _ in own]
-        outputs = torch.cat([each[i] for i, (_, each, _) in zip(at, own, strict=True)])
-        y = torch.cat([y if shared else y[i] for i, (_, _, y) in zip(at, own, strict=True)])
-        values.append(torch.as_tensor(metric(outputs, y)))
-    return torch.stack(values)
-
-
-def _steps(
-    split: Split, targets: Tensor | None, orders: Sequence[Tensor], size: int
-) -> Iterator[list[Piece]]:
-    """Batches of R runs, (r, b, ...); runs whose batches differ in size come in several pieces."""
-    lengths = [len(order) for order in orders]
-    padded = pad_sequence(list(orders), batch_first=True).to(split.x.device)
-    y, offsets = split.y, torch.zeros(len(orders), 1, dtype=torch.int64, device=padded.device)
-    if targets is not None:  # (R, N, ...): those of run r begin at r·N
-        y, n = targets.flatten(0, 1), targets.shape[1]
-        offsets += n * torch.arange(len(orders), device=padded.device)[:, None]
-    blocks = _alike(lengths)
-    for start in range(0, max(lengths), size):
-        together = len(blocks) == 1 or start + size <= min(lengths)
-        step = []
-        for rows in [EVERY] if together else blocks:
-            length = lengths[rows.start or 0]
-            index = padded[rows, start : min(start + size, length)]
-            if index.numel():
-                step.append(
-                    (rows, to_float(_take(split.x, index)), _take(y, index + offsets[rows]))
-                )
-        yield step
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """``values[index]``, four times as fast."""
-    return values.index_select(0, index.flatten()).unflatten(0, index.shape)
-
-
-def _alike(keys: Sequence[Any]) -> list[slice]:
-    """Where equal keys stand next to each other."""
-    lengths = [len(list(block)) for _, block in groupby(keys)]
-    return [slice(stop - n, stop) for n, stop in zip(lengths, accumulate(lengths), strict=True)]
-
-
 def _blocks(runs: Sequence[Run], weight: Tensor) -> list[tuple[slice, dict[str, Any]]]:
     """Runs that one optimizer can serve, and the options, (R,), that set them apart."""
     every = [run.options for run in runs]
@@ -292,7 +229,7 @@ def _blocks(runs: Sequence[Run], weight: Tensor) -> list[tuple[slice, dict[str, 
     numbers = [_is_number(value) for values in differ.values() for value in values]
     if all(numbers) and isinstance(runs[0].optimizer([weight]), Optimizer):
         return [(slice(0, len(runs)), {k: _column(values, weight) for k, values in differ.items()})]
-    return [(rows, {}) for rows in _alike(every)]
+    return [(rows, {}) for rows in alike(every)]
 
 
 def _is_number(value: Any) -> bool:
@@ -313,57 +250,3 @@ def _prepare(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
     for group in optimizer.param_groups:
         if device.type == "cpu" and group.get("fused", False) is None and not group.get("foreach"):
             group["fused"] = True
-
-
-def require_memory(what: str, needed: float, device: torch.device) -> None:
-    """Say that memory does not suffice before it is taken.
-
-    Raises:
-        MemoryError: fewer bytes than ``needed`` are free.
-    """
-    free = _free_memory(device)
-    if needed > free:
-        raise MemoryError(
-            f"{what} would take about {needed / 1e9:.2f} GB, but {device} has {free / 1e9:.2f} GB "
-            "free: take fewer runs or, for a stack, a smaller batch_size or stack=False"
-        )
-
-
-def weight_bytes(model: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in model.state_dict().values())
-
-
-def stack_bytes(runs: Sequence[Run], plan: Plan) -> float:
-    """An estimate of what a stack takes, which was between 0.9 and 1.2 of what was measured."""
-    network = copy.deepcopy(runs[0].model).train()
-    with seeded(0, plan.device):
-        activations = (_saved(network, plan, 4) - _saved(network, plan, 2)) / 2  # of one example
-    # Weights, gradients, two moments, copies of the best; activations, gradients and copies.
-    each = 6 * weight_bytes(network) + 3 * plan.batch_size * activations
-    return len(runs) * each + sum(16 * len(run.train) for run in runs)  # orders of the examples
-
-
-def _saved(network: nn.Module, plan: Plan, n: int) -> int:
-    """Bytes that autograd keeps for a batch of n examples."""
-    kept = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        kept[tensor.data_ptr()] = tensor.nbytes
-        return tensor
-
-    x = to_float(plan.train.x[:1]).repeat(n, *[1] * (plan.train.x.ndim - 1))
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        outputs = network(x)
-    del outputs
-    return sum(kept.values())
-
-
-def _free_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    try:
-        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        return 1024 * int(fields["MemAvailable"].split()[0])
-    except OSError:  # not Linux
-        return math.inf
