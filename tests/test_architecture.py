@@ -12,9 +12,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 # Exactly these arrows between the rooms of the package; lazy imports inside functions included.
 ARROWS = {
     "augment": set(),
-    "checkpoint": {"history"},
+    "checkpoint": {"describe", "history"},
     "checks": {"data", "history"},
     "data": set(),
+    "describe": set(),
     "ensembles": set(),
     "evidence": {"exercises"},
     "exercises": set(),
@@ -32,6 +33,7 @@ ARROWS = {
         "checkpoint",
         "checks",
         "data",
+        "describe",
         "history",
         "losses",
         "runs",
