@@ -288,7 +288,7 @@ def test_index_on_the_site_is_complete(name):
 
 REFERENCE = (ROOT / "book/api.md").read_text(encoding="utf-8")
 MODULES = dict(re.findall(r"```\{api\} (\S+)\n(?::only: (.+)\n)?```", REFERENCE))
-INTERNAL = {"checks", "runs", "stack"}  # what fit and fit_many are made of
+INTERNAL = {"checks", "describe", "runs", "stack"}  # what fit and fit_many are made of
 INTERNAL |= {"cache", "files", "numbers"}  # what loading, saving and checking are made of
 
 

@@ -3,6 +3,8 @@ import io
 import multiprocessing
 import os
 import random
+import subprocess
+import sys
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from l2g import schedules
 from l2g.data import Split
 from l2g.history import History
 from l2g.training import EarlyStopping, fit
@@ -81,7 +84,7 @@ OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "amsgrad": partial(torch.optim.AdamW, amsgrad=True),
     "groups": lambda p: torch.optim.RMSprop(
-        [{"params": [*p][:2]}, {"params": [], "lr": 0.1}], momentum=0.5
+        [{"params": w, "lr": 0.01 / (i + 1)} for i, w in enumerate(p)], momentum=0.5
     ),
 }
 DEVICES = [
@@ -251,6 +254,135 @@ def test_settings_without_a_name_compare_equal_in_every_process(path):
     for epochs, loss in enumerate(keep, start=1):
         history = run(path, epochs=epochs, loss=partial(loss)).history
     assert history.epochs == 2
+
+
+class Scaled:
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, logits, targets):
+        return self.scale * F.cross_entropy(logits, targets)
+
+    def of_three(self, logits, targets):
+        return self(logits, targets) / 3
+
+
+def scaled(scale):
+    return lambda logits, targets: scale * F.cross_entropy(logits, targets)
+
+
+LR = torch.optim.lr_scheduler
+WEIGHT = torch.tensor([1.0, 2.0, 3.0])
+# What makes a loss, a transform or a schedule, and two values that make different ones.
+PLAYED = {
+    "object": ("loss", Scaled, 1.0, 2.0),
+    "method": ("loss", lambda v: Scaled(v).of_three, 1.0, 2.0),
+    "closure": ("loss", scaled, 1.0, 2.0),
+    "partial": ("loss", lambda v: partial(scaled(v)), 1.0, 2.0),
+    "default": ("loss", lambda v: lambda o, y, s=v: s * F.cross_entropy(o, y), 1.0, 2.0),
+    "smoothing": ("loss", lambda v: nn.CrossEntropyLoss(label_smoothing=v), 0.0, 0.1),
+    "weights": ("loss", lambda v: nn.CrossEntropyLoss(weight=v), WEIGHT, WEIGHT.flip(0)),
+    "inside": ("loss", lambda v: partial(F.cross_entropy, weight=v), WEIGHT, WEIGHT.flip(0)),
+    "code": (
+        "loss",
+        lambda v: (
+            (lambda o, y: F.cross_entropy(o, y)) if v else (lambda o, y: F.cross_entropy(2 * o, y))
+        ),
+        True,
+        False,
+    ),
+    "transform": ("transform", lambda v: lambda x, y: (x * v, y), 1.0, 2.0),
+    "StepLR": ("schedule", lambda v: partial(LR.StepLR, step_size=v), 4, 7),
+    "a lambda": ("schedule", lambda v: lambda o: LR.StepLR(o, v), 4, 7),
+    "gamma": ("schedule", lambda v: partial(LR.ExponentialLR, gamma=v), 0.9, 0.8),
+    "plateau": ("schedule", lambda v: partial(LR.ReduceLROnPlateau, patience=v), 1, 2),
+    "LambdaLR": ("schedule", lambda v: partial(LR.LambdaLR, lr_lambda=lambda t: v**t), 0.9, 0.8),
+    "OneCycleLR": (
+        "schedule",
+        lambda v: partial(LR.OneCycleLR, max_lr=0.1, total_steps=99, pct_start=v),
+        0.3,
+        0.4,
+    ),
+    "sequence": (
+        "schedule",
+        lambda v: lambda o: LR.SequentialLR(o, [LR.StepLR(o, v), LR.StepLR(o, 9)], [5]),
+        4,
+        7,
+    ),
+    "ours": ("schedule", lambda v: partial(schedules.StepLR, step_size=v), 4, 7),
+    "our plateau": ("schedule", lambda v: partial(schedules.ReduceLROnPlateau, cooldown=v), 1, 2),
+    "our sequence": (
+        "schedule",
+        lambda v: (
+            lambda o: schedules.SequentialLR(
+                o, [schedules.StepLR(o, v), schedules.StepLR(o, 9)], [5]
+            )
+        ),
+        4,
+        7,
+    ),
+}
+
+
+@pytest.mark.parametrize(("role", "make", "value", "other"), PLAYED.values(), ids=PLAYED)
+def test_settings_tell_runs_apart_and_two_equal_ones_do_not(path, role, make, value, other):
+    for epochs in (1, 2):  # made anew each time, as in another process
+        history = run(path, epochs=epochs, **{role: make(value)}).history
+    assert history.epochs == 2
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match=r"run\.pt belongs to another run"):
+        run(path, epochs=3, **{role: make(other)})
+    assert path.read_bytes() == content
+
+
+def test_what_a_run_changes_makes_it_no_other_run(path):
+    class Average:
+        """A hook that holds the network itself, and counts."""
+
+        def __init__(self, model):
+            self.model, self.calls, self.myself = model, 0, self
+
+        def __call__(self, history, model):
+            self.calls += 1
+
+        def state_dict(self):
+            return {"calls": self.calls}
+
+        def load_state_dict(self, state):
+            self.calls = state["calls"]
+
+    model = make_net()
+    hook = Average(model)
+
+    def loss(outputs, targets):  # closes over the network, whose weights change
+        return F.cross_entropy(outputs, targets) + 0.01 * model[0].weight.square().sum()
+
+    for epochs in (1, 3):
+        run(path, model=model, after_epoch=[hook], loss=loss, epochs=epochs)
+    assert hook.calls == 3
+
+
+def test_descriptions_are_equal_in_every_process():
+    code = (
+        "from functools import partial; import torch; from torch import nn;"
+        "from l2g.describe import describe;"
+        "loss = lambda o, y: (o in {'a', 'b', 'c'}, {'x', 'y', 'z'}, y);"
+        "print(describe([loss, partial(loss, 3), {'p', 'q', 'r'}, nn.CrossEntropyLoss(),"
+        "torch.Generator(), object(), torch.arange(5000), nn.Linear(2, 3)]))"
+    )
+    seen = set()
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=True,
+        )
+        seen.add(done.stdout)
+    assert len(seen) == 1
+    assert "0x" not in seen.pop()
 
 
 # --- Damage ---------------------------------------------------------------------------------------

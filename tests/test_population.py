@@ -18,7 +18,8 @@ from l2g.evidence import compare
 from l2g.history import EarlyStopping, History
 from l2g.metrics import accuracy
 from l2g.models import TinyConvNet, mlp
-from l2g.population import apart, fit_many, memory, stack
+from l2g.population import apart as apart_runs
+from l2g.population import fit_many, memory, stack
 from l2g.training import fit
 
 N_TRAIN = 107  # in batches of 16: 7 steps, the last one of 11
@@ -455,7 +456,7 @@ def test_large_convolutions_on_a_cpu_are_not_stacked(size, batch_size, sizes, st
 
 @pytest.mark.filterwarnings("ignore:val_loss never improved")
 def test_in_processes_the_numbers_are_those_of_one_process(monkeypatch):
-    monkeypatch.setattr(apart, "_processes", lambda plan: 2)
+    monkeypatch.setattr(apart_runs, "_processes", lambda plan: 2)
     parents = []
 
     def make_model(seed):  # a closure, which could not be pickled
@@ -464,14 +465,14 @@ def test_in_processes_the_numbers_are_those_of_one_process(monkeypatch):
 
     options = {"early_stopping": EarlyStopping(patience=1), "hyper": {"lr": [0.1, 1e30, 0.01]}}
     together = many(make_model, optimizer=SGD, stack=False, **options)
-    monkeypatch.setattr(apart, "_processes", lambda plan: 1)
+    monkeypatch.setattr(apart_runs, "_processes", lambda plan: 1)
     apart = many(make_model, optimizer=SGD, stack=False, **options)
     assert together == apart
     assert difference(together, apart) == 0
 
 
 def test_an_error_in_a_process_is_raised_here(monkeypatch):
-    monkeypatch.setattr(apart, "_processes", lambda plan: 2)
+    monkeypatch.setattr(apart_runs, "_processes", lambda plan: 2)
     with pytest.raises(ValueError, match="Invalid learning rate: -1"):
         many(optimizer=SGD, hyper={"lr": [0.1, -1.0, 0.1]}, stack=False)
 
@@ -480,10 +481,10 @@ def test_processes_are_as_many_as_threads_and_never_with_hooks(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("sys.platform", "linux")
-    assert apart._processes(SimpleNamespace(after_epoch=[])) == 4
-    assert apart._processes(SimpleNamespace(after_epoch=[print])) == 1
+    assert apart_runs._processes(SimpleNamespace(after_epoch=[])) == 4
+    assert apart_runs._processes(SimpleNamespace(after_epoch=[print])) == 1
     monkeypatch.setattr("sys.platform", "darwin")
-    assert apart._processes(SimpleNamespace(after_epoch=[])) == 1
+    assert apart_runs._processes(SimpleNamespace(after_epoch=[])) == 1
 
 
 def test_a_stack_does_not_wait_for_the_device_in_every_batch(monkeypatch):

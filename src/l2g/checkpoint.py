@@ -5,7 +5,6 @@ PyTorch does not notice flipped bits. It is written beside and renamed, so that 
 any moment leaves the last complete checkpoint.
 """
 
-import functools
 import hashlib
 import io
 import pickle
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from l2g.describe import describe
 from l2g.files import beside_of, write_atomically
 from l2g.history import History
 
@@ -88,13 +88,13 @@ class Checkpoint:
             "optimizer": type(self.optimizer).__qualname__,
             "seed": str(history.seed),
             "columns": ", ".join(history.columns),
-            "hooks": _describe(self.hooks),
+            "hooks": describe(self.hooks),
         }
         for i, group in enumerate(self.optimizer.param_groups):
             for name, value in group.items():
-                size = f"{len(value)} tensors" if name == "params" else _describe(value)
+                size = f"{len(value)} tensors" if name == "params" else describe(value)
                 described[f"group {i} {name}"] = size
-        return described | {name: _describe(value) for name, value in self.settings.items()}
+        return described | {name: describe(value) for name, value in self.settings.items()}
 
     def _packed(self, history: History) -> bytes:
         state = {
@@ -164,22 +164,6 @@ def _rehearse(path: Path, packed: bytes) -> None:
     finally:
         with suppress(OSError):
             beside.unlink()
-
-
-def _describe(value: Any) -> str:
-    """``repr``, but the same in every process, and with all of a tensor's content."""
-    if isinstance(value, Tensor):
-        content = zlib.crc32(value.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)} {content:08x}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_describe, value))}]"
-    if isinstance(value, functools.partial):
-        keywords = [f"{name}={_describe(part)}" for name, part in value.keywords.items()]
-        return f"{_describe(value.func)}({', '.join([*map(_describe, value.args), *keywords])})"
-    if hasattr(value, "__qualname__"):
-        return value.__qualname__
-    nameless = type(value).__repr__ is object.__repr__
-    return type(value).__qualname__ if nameless else repr(value)
 
 
 @contextmanager

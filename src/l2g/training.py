@@ -98,8 +98,7 @@ def fit(
     batch_size = whole_number("batch_size", batch_size, least=1)
     seed = whole_number("seed", seed, least=0)
     check_roles(model, optimizer, early_stopping, after_epoch)
-    device = choose_device(device)
-    train, val, loss_or_nan, metrics = prepare(model, splits, loss, metrics, device)
+    train, val, loss_or_nan, metrics = prepare(model, splits, loss, metrics, choose_device(device))
     check_last_batch(model, train.x, len(train.x), batch_size)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
     history = History(seed, empty_columns(watched, metrics, early_stopping))
@@ -111,13 +110,13 @@ def fit(
     settings |= dict(loss=loss, penalty=penalty, transform=transform)
     store = Checkpoint(checkpoint, model, optim, generator, [*hooks, pace.schedule], settings)
     learning = learning_modules(model)
-    with seeded(seed, device), in_good_order(model, early_stopping):
+    with seeded(seed, train.x.device), in_good_order(model, early_stopping):
         history = store.start(history, epochs)
         left = bar(range(history.epochs + 1, epochs + 1), progress)
         for epoch in takewhile(lambda _: not history.stopped_early, left):
             started = time.perf_counter()
             set_training(learning)
-            total = zeros(device)
+            total = zeros(train.x.device)
             for x, y in _drawn(train, batch_size, generator, transform):
                 optim.zero_grad()
                 batch_loss = loss_or_nan(model(x), y)
@@ -126,11 +125,10 @@ def fit(
                 pace.after_batch()
                 total += batch_loss.detach() * len(x)
             model.eval()
-            running_loss = _finite(total.item() / len(train.x), epoch)
-            curves = _curves(model, watched, loss_or_nan, metrics, batch_size)
+            curves = {"running_loss": _finite(total.item() / len(train.x), epoch)}
+            curves |= _curves(model, watched, loss_or_nan, metrics, batch_size)
             pace.after_epoch(curves["val_loss"])
-            seconds = time.perf_counter() - started
-            history.append({"running_loss": running_loss, **curves}, seconds)
+            history.append(curves, time.perf_counter() - started)
             history.stopped_early = True in [bool(hook(history, model)) for hook in hooks]
             store.save(history)
     if early_stopping is not None:

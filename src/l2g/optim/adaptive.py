@@ -122,7 +122,7 @@ class AMSGrad(Adam):
     Source: Reddi, Kale and Kumar (2018), algorithm 2; with bias correction, as PyTorch has it.
     """
 
-    fixed: ClassVar = Adam.fixed | {"amsgrad": True}
+    fixed = Adam.fixed | {"amsgrad": True}
 
     def divisor(self, v: Tensor, state: State) -> Tensor:
         largest = kept(state, "max_exp_avg_sq", v)
@@ -135,7 +135,7 @@ class AdamW(Adam):
     Source: Loshchilov and Hutter (2019), algorithm 2; the decay times the rate, as PyTorch has it.
     """
 
-    fixed: ClassVar = Adam.fixed | {"decoupled_weight_decay": True}
+    fixed = Adam.fixed | {"decoupled_weight_decay": True}
 
     def __init__(
         self,

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
-from l2g.checkpoint import _describe, seeded
+from l2g.checkpoint import seeded
 from l2g.checks import check_roles, whole_number
 from l2g.data import Splits, to_float
+from l2g.describe import describe
 from l2g.evaluation import Measure, choose_device, prepare
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
@@ -186,7 +187,7 @@ def _architecture(model: nn.Module) -> str:
     described = []
     for name, module in model.named_modules():
         own = vars(module).keys() - vars(nn.Module()).keys()
-        settings = {key: _describe(vars(module)[key]) for key in sorted(own)}
+        settings = {key: describe(vars(module)[key]) for key in sorted(own)}
         described.append(f"{name}: {type(module)} {settings}")
     return "; ".join(described)
 

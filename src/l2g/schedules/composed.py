@@ -66,10 +66,10 @@ class SequentialLR(Schedule):
         self.schedules[now].go_to(self.t - self.starts[now])
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"schedules": [s.state_dict() for s in self.schedules]}
+        return super().state_dict() | {"inner": [s.state_dict() for s in self.schedules]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for schedule, own in zip(self.schedules, state["schedules"], strict=True):
+        for schedule, own in zip(self.schedules, state["inner"], strict=True):
             schedule.load_state_dict(own)
         super().load_state_dict(state)
 
