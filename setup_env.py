@@ -1,6 +1,7 @@
 """Create or refresh one of the project's environments: ``python setup_env.py .venv``.
 
-``.venv`` holds the newest releases and this checkout. ``.venv-colab`` imitates Google Colab:
+``.venv`` holds the newest releases and this checkout; where ``L2G_LOCKED`` is set, the releases
+that ``make lock`` wrote down, as in CI. ``.venv-colab`` imitates Google Colab:
 its pinned releases, and the package installed the way a learner's notebook installs it.
 An environment is finished once its file ``.complete`` exists, which is written last; without
 that file it is made again, so an interrupted run leaves nothing to repair.
@@ -24,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST_COLAB = (3, 11), (3, 13)  # Colab's pinned releases have no wheels beyond 3.13
+LOCK = "tests/ci-constraints.txt"
 REQUIREMENTS = {
     ".venv": ["-e", ".[book,test,dev]"],
     ".venv-colab": ["-c", "tests/colab-constraints.txt", ".", "ipykernel", "ipython", "ipywidgets"],
@@ -93,8 +95,14 @@ def run(env: Path, *command: str) -> None:
     shutil.rmtree(temporary)
 
 
+def wanted(name: str) -> list:
+    """What pip is asked to install."""
+    locked = name == ".venv" and os.environ.get("L2G_LOCKED")
+    return (["-c", LOCK] if locked else []) + REQUIREMENTS[name]
+
+
 def fingerprint(name: str, files: list) -> str:
-    digest = hashlib.sha256(repr(REQUIREMENTS[name]).encode())
+    digest = hashlib.sha256(repr(wanted(name)).encode())
     for file in sorted(files):
         digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
@@ -103,8 +111,8 @@ def fingerprint(name: str, files: list) -> str:
 def wanted_stamp(name: str, env: Path) -> list:
     """What a finished environment records: its place, its settings, the source it installed."""
     settings, source = [ROOT / "pyproject.toml"], []
+    settings += [ROOT / word for word in wanted(name) if word.endswith(".txt")]
     if name == ".venv-colab":
-        settings.append(ROOT / "tests" / "colab-constraints.txt")
         files = [*(ROOT / "src").rglob("*"), *(ROOT / "results").rglob("*.json")]
         source = [p for p in files if p.is_file() and "__pycache__" not in p.parts]
     return [str(env), fingerprint(name, settings), fingerprint(name, source)]
@@ -144,14 +152,14 @@ def create(name: str, env: Path) -> None:
 
 def prepare(name: str, env: Path) -> None:
     """Bring the environment to its wanted state; the stamp is gone until it is there."""
-    stamp, wanted = read_stamp(env), wanted_stamp(name, env)
-    if stamp == wanted:
+    stamp, goal = read_stamp(env), wanted_stamp(name, env)
+    if stamp == goal:
         return
     (env / ".complete").unlink(missing_ok=True)
-    requirements = REQUIREMENTS[name]
-    if stamp[:1] != wanted[:1]:
+    requirements = wanted(name)
+    if stamp[:1] != goal[:1]:
         create(name, env)
-    elif stamp[:2] != wanted[:2]:
+    elif stamp[:2] != goal[:2]:
         print(f"updating {name}: its requirements changed", flush=True)
     else:
         print(f"updating {name}: l2g itself changed", flush=True)
@@ -159,7 +167,7 @@ def prepare(name: str, env: Path) -> None:
     python = str(env / "bin" / "python")
     run(env, python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *requirements)
     run(env, python, "-c", "import torch, torchvision, l2g")
-    write_stamp(env, wanted)
+    write_stamp(env, goal)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import ast
 import fcntl
 import importlib.util
 import itertools
+import json
 import os
 import re
 import shutil
@@ -17,9 +18,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = "tests/ci-constraints.txt"
 MAKE = shutil.which("make")
 
 needs_make = pytest.mark.skipif(MAKE is None, reason="make is not installed")
@@ -30,7 +33,7 @@ class Machine:
 
     def __init__(self, root, monkeypatch):
         self.monkeypatch, self.commands, self.during = monkeypatch, [], lambda command: None
-        for name in ("pyproject.toml", "setup_env.py", "tests/colab-constraints.txt"):
+        for name in ("pyproject.toml", "setup_env.py", LOCK, "tests/colab-constraints.txt"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
         (root / "src" / "l2g").mkdir(parents=True)
@@ -78,6 +81,7 @@ UPDATED = ["pip", "import"]
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10e9))
+    monkeypatch.delenv("L2G_LOCKED", raising=False)
     return Machine(tmp_path / "l2g", monkeypatch)
 
 
@@ -210,6 +214,45 @@ def test_one_set_up_waits_for_the_other(machine):
     assert not waiting.is_alive()
 
 
+def test_the_lock_is_used_where_it_is_asked_for(machine, monkeypatch):
+    assert machine.set_up() == CREATED
+    assert "-c" not in machine.pip_arguments()
+    monkeypatch.setenv("L2G_LOCKED", "1")
+    assert machine.set_up() == UPDATED
+    arguments = machine.pip_arguments()
+    assert arguments[arguments.index("-c") + 1] == LOCK
+    assert machine.set_up() == []
+    lock = machine.root / LOCK
+    lock.write_text(lock.read_text().replace("idna==", "idna==1."))
+    assert machine.set_up() == UPDATED
+    machine.set_up(".venv-colab")
+    assert LOCK not in machine.pip_arguments()  # Colab has releases of its own
+
+
+def test_the_lock_pins_all_that_the_project_asks_for():
+    lines = (ROOT / LOCK).read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    versions = {canonicalize_name(pin.name): str(pin.specifier) for pin in pins}
+    assert all(re.fullmatch(r"==[\w.]+", version) for version in versions.values())  # no "+cpu"
+    declared = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    for requirement in map(Requirement, itertools.chain(*declared)):
+        pin = versions[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(pin.removeprefix("=="))
+
+
+def test_the_wheel_holds_all_of_the_package_and_its_records():
+    """What is typed, shown and read from files must be there after an installation, too."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    wheel = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    package = [p for p in (ROOT / "src" / "l2g").rglob("*") if "__pycache__" not in p.parts]
+    wanted = {p.relative_to(ROOT / "src").as_posix() for p in package if p.is_file()}
+    records = (ROOT / "results").rglob("*.json")
+    wanted |= {f"l2g/study/results/{p.relative_to(ROOT / 'results').as_posix()}" for p in records}
+    assert {"l2g/py.typed", "l2g/explorables/_frame.html"} <= wanted
+    assert wanted == wheel
+
+
 def test_conda_gets_the_same_requirements():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
@@ -313,6 +356,34 @@ def test_a_workflow_asks_for_no_more_than_it_needs(name):
         step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step
     ]
     assert commands == {"ci.yml": ["bash .ci/run"], "pages.yml": ["make book"]}[name]
+
+
+def test_ci_uses_the_lock_but_for_mondays_and_waits_long_enough():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert "schedule" in workflow[True]  # "on" is YAML for true
+    (job,) = workflow["jobs"].values()
+    assert job["env"]["L2G_LOCKED"] == "${{ github.event_name != 'schedule' && '1' || '' }}"
+    assert job["timeout-minutes"] > 60
+
+
+def test_the_development_container_builds_the_book():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    name, version = container["image"].split(":")
+    assert name == "python"
+    assert Requirement("python" + PROJECT["requires-python"]).specifier.contains(version)
+    assert container["postCreateCommand"] == "make book"
+
+
+def test_the_changelog_knows_this_version_and_what_comes_next():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", text, re.MULTILINE)
+    assert len(headings) == text.count("\n## ")
+    names, dates = zip(*headings, strict=True)
+    assert names[:2] == ("Unreleased", PROJECT["version"])
+    assert dates[0] == ""
+    assert all(dates[1:])
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert dates[1] == str(citation["date-released"])
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

@@ -176,6 +176,7 @@ def test_the_seed_decides_the_noise_and_other_dials_do_not_redraw_it(page, tmp_p
 def test_above_the_rate_that_is_marked_as_stable_a_race_grows_below_it_shrinks(
     page, tmp_path, name
 ):
+    page.clock.install()
     lab = open_lab(page, tmp_path)
     key = f"momentum_{name}"
     for condition, momentum, decay in (
@@ -188,7 +189,7 @@ def test_above_the_rate_that_is_marked_as_stable_a_race_grows_below_it_shrinks(
         state |= {"selected": name, "optimizers": [name]}
         state |= {key: momentum} if key in DEFAULTS else {}
         lab.evaluate("(lab, state) => lab.l2g.set(state)", full(**state))
-        page.wait_for_timeout(100)
+        page.clock.run_for(100)
         (limit,) = re.findall(r"stable < (.+)", lab.locator(".edge").inner_text())
         limit = float(limit)
         _, below = run_of(lab, name, **state, **{f"lr_{name}": 0.97 * limit})
@@ -198,9 +199,10 @@ def test_above_the_rate_that_is_marked_as_stable_a_race_grows_below_it_shrinks(
 
 
 def test_no_stable_rate_is_marked_where_none_is_known(page, tmp_path):
+    page.clock.install()
     for state in ({"selected": "adam"}, {"surface": "rosenbrock", "selected": "gd"}):
         lab = open_lab(page, tmp_path, state)
-        page.wait_for_timeout(100)
+        page.clock.run_for(100)
         assert lab.locator(".edge").is_hidden()
 
 

@@ -271,6 +271,7 @@ def test_reduced_motion_jumps_to_the_end(page, tmp_path):
 
 
 def test_play_and_pause(page, tmp_path):
+    page.clock.install()
     page.emulate_media(reduced_motion="no-preference")
     lab = open_lab(page, tmp_path)
     assert state_of(lab)["step"] == 200  # nothing moves on its own
@@ -279,7 +280,7 @@ def test_play_and_pause(page, tmp_path):
     button(lab, "Pause").click()
     paused = state_of(lab)["step"]
     assert 0 < paused < 200
-    page.wait_for_timeout(200)
+    page.clock.run_for(200)
     assert state_of(lab)["step"] == paused
     slider(lab, "Learning rate η").fill("-2")  # the race changes, the step stays
     assert state_of(lab)["step"] == paused

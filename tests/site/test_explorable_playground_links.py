@@ -112,29 +112,31 @@ def test_what_a_link_gets_wrong_is_left_out(page, tmp_path, bad):
 
 
 def test_other_anchors_are_left_alone(page, tmp_path):
+    page.clock.install()
     lab = open_lab(page, tmp_path, {"steps": 50})
     before = state_of(lab)
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p id=playground>Here</p>')")
     for anchor in ("#playground", "#surface=beale", "#playgrounds?surface=beale"):
         page.goto(page.url.partition("#")[0] + anchor)
-        page.wait_for_timeout(50)
+        page.clock.run_for(50)
         assert state_of(lab) == before
         assert hash_of(page) == anchor
     button(lab, "Reset").click()  # nothing to keep
-    page.wait_for_timeout(600)
+    page.clock.run_for(600)
     assert hash_of(page) == anchor
 
 
 def test_the_first_copy_takes_the_link(page, tmp_path):
+    page.clock.install()
     open_lab(page, tmp_path, {}, {"steps": 50})
     page.goto(page.url + LINK)
     page.reload()
     labs = page.locator(LAB).all()
     assert [state_of(lab)["steps"] for lab in labs] == [400, 50]
-    page.wait_for_timeout(600)
+    page.clock.run_for(600)
     before = hash_of(page)
     slider(labs[1], "Steps").fill("60")
-    page.wait_for_timeout(600)
+    page.clock.run_for(600)
     assert hash_of(page) == before
 
 
@@ -160,21 +162,23 @@ def test_the_link_is_copied(page, tmp_path):
 
 
 def test_where_the_address_must_not_change_nothing_breaks(page, tmp_path):
+    page.clock.install()
     page.add_init_script("history.replaceState = () => { throw new Error('not here') }")
     lab = open_lab(page, tmp_path)
     slider(lab, "Steps").fill("80")
-    page.wait_for_timeout(600)
+    page.clock.run_for(600)
     assert (state_of(lab)["steps"], hash_of(page)) == (80, "")
 
 
 def test_in_a_closed_frame_nothing_breaks_and_the_link_can_be_selected(page, tmp_path):
     """As in Colab: no address of its own, no clipboard."""
+    page.clock.install()
     inner = Explorable("optimizer_playground")._repr_html_()
     page.set_content("<iframe sandbox='allow-scripts' width='900' height='1600'></iframe>")
     page.evaluate("html => { document.querySelector('iframe').srcdoc = html }", inner)
     lab = page.frame_locator("iframe").locator(LAB)
     slider(lab, "Steps").fill("80")
-    page.wait_for_timeout(600)  # the address would have been changed by now
+    page.clock.run_for(600)  # the address would have been changed by now
     button(lab, "Copy link").click()
     link = lab.get_by_label("Link to this race")
     link.wait_for()
