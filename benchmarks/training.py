@@ -30,8 +30,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 
 from l2g import data, fit, losses, models, plots
-from l2g.augment import crop_and_flip
 from l2g.data import Split, Splits
+from l2g.transforms import crop_and_flip
 
 N, CLASSES, BATCH_SIZE = 50_000, 100, 128
 Batches = Iterable[tuple[Tensor, Tensor]]

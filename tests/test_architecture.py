@@ -11,7 +11,6 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 
 # Exactly these arrows between the rooms of the package; lazy imports inside functions included.
 ARROWS = {
-    "augment": set(),
     "checkpoint": {"history"},
     "checks": {"data", "history"},
     "data": set(),
@@ -23,7 +22,6 @@ ARROWS = {
     "layers": {"checks"},
     "losses": set(),
     "metrics": set(),
-    "mixing": set(),
     "models": set(),
     "optim": set(),
     "pace": {"checkpoint", "checks", "data", "losses", "plots", "schedules"},
@@ -45,16 +43,16 @@ ARROWS = {
     "runs": {"checkpoint", "checks", "data", "history", "training"},
     "stack": {"checkpoint", "data", "optim", "pace", "runs", "training"},
     "study": {
-        "augment",
         "checkpoint",
         "data",
         "history",
         "metrics",
-        "mixing",
         "models",
         "training",
+        "transforms",
     },
     "training": {"checkpoint", "checks", "data", "history", "losses", "metrics", "pace"},
+    "transforms": {"losses"},
 }
 
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from l2g import data, fit, fit_many, models
-from l2g.augment import crop_and_flip
-from l2g.mixing import CutMix, Mixup, SmoothLabels
+from l2g.losses import cross_entropy
+from l2g.transforms import CutMix, Mixup, SmoothLabels, crop_and_flip
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,12 @@ def test_every_image_is_one_of_its_own_crops_and_all_of_them_occur(padding, flip
         assert (counts - expected).abs().max() < 5 * math.sqrt(expected)
 
 
+def test_one_image_in_two_is_mirrored():
+    x = images(1, channels=1).repeat(10_000, 1, 1, 1)
+    mirrored = (crop_and_flip(x, padding=0) != x).flatten(1).any(1).sum()
+    assert abs(mirrored - 5000) < 5 * 50  # five standard deviations
+
+
 def test_nothing_to_shift_and_nothing_to_flip_is_the_identity():
     x = images()
     assert torch.equal(crop_and_flip(x, padding=0, flip=False), x)
@@ -63,11 +69,23 @@ def test_the_dtype_stays(dtype):
     assert crop_and_flip(images().to(dtype)).dtype == dtype
 
 
-def test_what_is_no_batch_of_images_is_named():
-    with pytest.raises(ValueError, match=r"x must be images \(N, C, H, W\), got shape \(3, 4\)"):
-        crop_and_flip(torch.zeros(3, 4))
-    with pytest.raises(ValueError, match="padding must be at least 0, got -1"):
-        crop_and_flip(images(), padding=-1)
+@pytest.mark.parametrize(
+    ("x", "padding", "error", "message"),
+    [
+        (torch.zeros(3, 4), 4, ValueError, r"x must be images \(N, C, H, W\), got shape \(3, 4\)"),
+        (torch.zeros(3, 8, 8), 4, ValueError, r"images \(N, C, H, W\), got shape \(3, 8, 8\)"),
+        (torch.zeros(3, 1, 0, 8), 4, ValueError, r"images .*, got shape \(3, 1, 0, 8\)"),
+        (torch.tensor(1.0), 4, ValueError, r"x must be a batch \(N, ...\), got a scalar"),
+        (images().numpy(), 4, TypeError, "x must be a torch.Tensor, got ndarray"),
+        (images(), -1, ValueError, "padding must be at least 0, got -1"),
+        (images(), 1.0, TypeError, "padding must be an integer, got 1.0"),
+        (images(), True, TypeError, "padding must be an integer, got True"),
+        (images(), (2, 2), TypeError, r"padding must be an integer, got \(2, 2\)"),
+    ],
+)
+def test_what_cannot_be_cropped_is_named(x, padding, error, message):
+    with pytest.raises(error, match=message):
+        crop_and_flip(x, padding=padding)
 
 
 # --- Mixtures -------------------------------------------------------------------------------------
@@ -101,6 +119,24 @@ def test_mixup_mixes_pixels_and_targets_by_the_same_share():
     assert len(seen) > 15
 
 
+@pytest.mark.parametrize("alpha", [0.2, 1.0])
+def test_the_share_of_mixup_has_the_spread_of_its_beta_distribution(alpha):
+    everyone = torch.eye(8)  # as many classes as examples, so that λ stands in the targets
+    shares = [Mixup(8, alpha)(everyone, torch.arange(8))[1].diag().min() for _ in range(1000)]
+    shares = torch.stack(shares)
+    spread = 1 / (4 * (2 * alpha + 1))  # the variance of Beta(α, α) around ½
+    assert abs(shares.mean() - 0.5) < 5 * math.sqrt(spread / 1000)
+    squares = (shares - 0.5).square()
+    assert abs(squares.mean() - spread) < 5 * squares.std() / math.sqrt(1000)
+
+
+def test_mixup_mixes_rows_and_sequences_too():
+    for shape in [(16,), (16, 3), (16, 7, 3)]:
+        x = torch.randn(shape)
+        mixed, soft = Mixup(16, 1.0)(x, torch.arange(16))
+        torch.testing.assert_close(mixed, (soft @ x.view(16, -1)).view(shape))
+
+
 def test_mixup_with_a_small_alpha_hardly_mixes():
     largest = torch.stack([Mixup(5, 0.01)(images(), LABELS)[1].max() for _ in range(50)])
     assert (largest > 0.99).float().mean() > 0.8
@@ -131,6 +167,35 @@ def test_cutmix_pastes_a_rectangle_and_weights_the_targets_by_its_area():
     assert 0.1 < sum(areas) / len(areas) < 0.6
 
 
+def test_cutmix_pastes_half_of_the_image_around_any_centre():
+    """With α = 1 the share V of the box is uniform, and a box of side √V covers the middle with the
+    probability √V · √V: half of the time. At a border half of the centres are missing, so an edge
+    is pasted a quarter of the time and a corner an eighth.
+    """
+    draws, height, width = 1200, 96, 64
+    x = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, height, width)
+    pasted = torch.zeros(height, width)
+    for _ in range(draws):
+        pasted += (CutMix(8)(x, torch.arange(8))[0] != x).flatten(0, 1).any(0)
+    for places, expected in [
+        ([(height // 2, width // 2)], 1 / 2),
+        ([(0, width // 2), (-1, width // 2), (height // 2, 0), (height // 2, -1)], 1 / 4),
+        ([(0, 0), (0, -1), (-1, 0), (-1, -1)], 1 / 8),
+    ]:
+        for row, column in places:
+            band = 4 * math.sqrt(expected * (1 - expected) / draws)
+            rounding = 2 / min(height, width)  # sides are whole, even numbers of pixels
+            share = pasted[row, column] / draws
+            assert abs(share - expected) < band + rounding, (row, column, share)
+
+
+def test_cutmix_keeps_bytes_and_gives_targets_that_floats_hold():
+    x = images(channels=1, height=3, width=5).to(torch.uint8)
+    mixed, soft = CutMix(5)(x, LABELS)
+    assert (mixed.dtype, soft.dtype) == (torch.uint8, torch.float32)
+    assert SmoothLabels(5, 0.1)(x, LABELS)[1].min() > 0  # no share is cut off
+
+
 def test_cutmix_leaves_its_input_alone():
     x = images()
     before = x.clone()
@@ -138,16 +203,106 @@ def test_cutmix_leaves_its_input_alone():
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("transform", [SmoothLabels(5), Mixup(5), CutMix(5)])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16])
+def test_any_integer_dtype_serves_as_targets(transform, dtype):
+    torch.manual_seed(1)
+    expected = transform(images(), LABELS)
+    torch.manual_seed(1)
+    for got, wanted in zip(transform(images(), LABELS.to(dtype)), expected, strict=True):
+        assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize("transform", [SmoothLabels(5), Mixup(5), CutMix(5)])
+def test_probabilities_are_mixed_as_their_indices_would_be(transform):
+    torch.manual_seed(1)
+    expected = transform(images(), LABELS)
+    torch.manual_seed(1)
+    got = transform(images(), F.one_hot(LABELS, 5).float())
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_transforms_compose():
+    x, q = Mixup(5, 1.0)(*SmoothLabels(5, 0.1)(images(), LABELS))
+    x, q = CutMix(5)(x, q)
+    assert q.min() >= 0.02 - 1e-6  # ε / K of every class stays through all that follows
+    torch.testing.assert_close(q.sum(1), torch.ones(16))
+    assert math.isfinite(cross_entropy(torch.zeros(16, 5), q))
+
+
+@pytest.mark.parametrize("transform", [SmoothLabels(5), Mixup(5), CutMix(5)])
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("y", "error", "message"),
     [
-        (partial(SmoothLabels, 5, 1.5), r"epsilon must lie in \[0, 1\], got 1.5"),
-        (partial(Mixup, 5, 0.0), "alpha must be above 0 and finite, got 0.0"),
-        (partial(CutMix, 5, math.nan), "alpha must be above 0 and finite, got nan"),
+        (
+            F.one_hot(LABELS, 5),
+            ValueError,
+            r"integer class indices \(16,\) or .*int64 of \(16, 5\)",
+        ),
+        (LABELS.float(), ValueError, r"probabilities \(16, 5\), .* got torch.float32 of \(16,\)"),
+        (
+            torch.ones(16, 4),
+            ValueError,
+            r"probabilities \(16, 5\), .* got torch.float32 of \(16, 4\)",
+        ),
+        (LABELS[:15], ValueError, r"one for each of the 16 x, got torch.int64 of \(15,\)"),
+        (LABELS[:, None], ValueError, r"integer class indices \(16,\) or .* of \(16, 1\)"),
+        (LABELS + 1, ValueError, r"y must lie in 0..4, got values from 1 to 5"),
+        (LABELS - 1, ValueError, r"y must lie in 0..4, got values from -1 to 3"),
+        (LABELS > 2, TypeError, r"y must hold integer class indices or .*, got torch.bool"),
+        (
+            LABELS.cfloat(),
+            TypeError,
+            r"y must hold integer class indices or .*, got torch.complex64",
+        ),
+        (LABELS.tolist(), TypeError, r"y must hold integer class indices or .*, got list"),
     ],
 )
-def test_strengths_out_of_range_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+def test_targets_that_cannot_be_mixed_are_named(transform, y, error, message):
+    state = torch.get_rng_state()
+    with pytest.raises(error, match=message) as caught:
+        transform(images(), y)
+    assert "\n" not in str(caught.value)
+    assert torch.equal(torch.get_rng_state(), state)  # refused before anything is drawn
+
+
+@pytest.mark.parametrize(
+    ("transform", "x", "error", "message"),
+    [
+        (CutMix(5), torch.zeros(16, 64), ValueError, r"x must be images .*, got shape \(16, 64\)"),
+        (CutMix(5), torch.zeros(16, 8, 8), ValueError, r"x must be images .* \(16, 8, 8\)"),
+        (CutMix(5), torch.zeros(16, 1, 0, 8), ValueError, r"images .*, got shape \(16, 1, 0, 8\)"),
+        (CutMix(5), [images()], TypeError, "x must be a torch.Tensor, got list"),
+        (Mixup(5), images().byte(), TypeError, r"to be mixed, got torch.uint8: convert it first"),
+        (Mixup(5), images().long(), TypeError, r"to be mixed, got torch.int64"),
+        (Mixup(5), torch.tensor(1.0), ValueError, r"x must be a batch \(N, ...\), got a scalar"),
+        (Mixup(5), images().numpy(), TypeError, "x must be a torch.Tensor, got ndarray"),
+        (SmoothLabels(5), images().numpy(), TypeError, "x must be a torch.Tensor, got ndarray"),
+        (SmoothLabels(5), torch.tensor(1.0), ValueError, r"x must be a batch"),
+    ],
+)
+def test_inputs_that_cannot_be_mixed_are_named(transform, x, error, message):
+    with pytest.raises(error, match=message):
+        transform(x, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (partial(SmoothLabels, 5, 1.5), ValueError, r"epsilon must lie in \[0, 1\], got 1.5"),
+        (partial(SmoothLabels, 5, "0.1"), TypeError, "epsilon must be a number, got '0.1'"),
+        (partial(SmoothLabels, 5.0), TypeError, "classes must be an integer, got 5.0"),
+        (partial(SmoothLabels, 0), ValueError, "classes must be at least 1, got 0"),
+        (partial(Mixup, 5, 0.0), ValueError, "alpha must be above 0 and finite, got 0.0"),
+        (partial(Mixup, None), TypeError, "classes must be an integer, got None"),
+        (partial(Mixup, 5, True), TypeError, "alpha must be a number, got True"),
+        (partial(CutMix, 5, math.nan), ValueError, "alpha must be above 0 and finite, got nan"),
+        (partial(CutMix, 5, None), TypeError, "alpha must be a number, got None"),
+        (partial(CutMix, True), TypeError, "classes must be an integer, got True"),
+    ],
+)
+def test_strengths_out_of_range_are_named(make, error, message):
+    with pytest.raises(error, match=message):
         make()
 
 
@@ -156,9 +311,9 @@ def test_strengths_out_of_range_are_named(make, message):
 DIGITS = data.load("digits")
 
 
-def weights(transform=None, seed=0):
+def weights(transform=None, seed=0, **options):
     model = models.mlp((64, 16, 10), seed=0)
-    options = {"epochs": 1, "device": "cpu", "progress": False, "loss": F.cross_entropy}
+    options = {"epochs": 1, "device": "cpu", "progress": False, **options}
     history = fit(model, DIGITS, seed=seed, transform=transform, **options)
     return model[1].weight, history
 
@@ -180,6 +335,14 @@ def test_a_transform_of_strength_zero_changes_nothing_and_others_do():
         assert math.isfinite(history["val_loss"][0])
 
 
+@pytest.mark.parametrize("transform", [SmoothLabels(10), Mixup(10), CutMix(10)])
+def test_the_loss_of_the_course_trains_on_mixed_targets_as_pytorchs_does(transform):
+    ours, history = weights(transform)
+    theirs, expected = weights(transform, loss=F.cross_entropy)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    assert history["val_loss"][0] == pytest.approx(expected["val_loss"][0], rel=1e-4)
+
+
 def test_the_curves_are_measured_on_the_data_as_they_are():
     _, history = weights(lambda x, y: (torch.zeros_like(x), y))
     zeros = data.Splits(
@@ -197,11 +360,11 @@ def test_the_curves_are_measured_on_the_data_as_they_are():
 def test_a_population_takes_a_transform_too():
     with pytest.raises(ValueError, match="stack=True is impossible: the transform takes"):
         fit_many(
-            partial(models.mlp, (64, 16, 10)), DIGITS, runs=2, epochs=1, loss=F.cross_entropy,
+            partial(models.mlp, (64, 16, 10)), DIGITS, runs=2, epochs=1,
             transform=Mixup(10), stack=True,
         )  # fmt: skip
     many = fit_many(
-        partial(models.mlp, (64, 16, 10)), DIGITS, runs=1, epochs=1, loss=F.cross_entropy,
+        partial(models.mlp, (64, 16, 10)), DIGITS, runs=1, epochs=1,
         transform=Mixup(10), device="cpu", progress=False,
     )  # fmt: skip
     assert many["val_loss"][0].tolist() == weights(Mixup(10))[1].columns["val_loss"]

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from l2g.augment import crop_and_flip
-from l2g.mixing import CutMix, Mixup, SmoothLabels
 from l2g.models import TinyConvNet
 from l2g.training import Transform
+from l2g.transforms import CutMix, Mixup, SmoothLabels, crop_and_flip
 
 CLASSES = 100
 Setting = dict[str, float]

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from l2g.transforms.inputs import check_images, whole_number
+
 
 def crop_and_flip(x: Tensor, *, padding: int = 4, flip: bool = True) -> Tensor:
     """Shift every image by up to ``padding`` pixels in each direction and mirror one in two.
@@ -12,19 +14,18 @@ def crop_and_flip(x: Tensor, *, padding: int = 4, flip: bool = True) -> Tensor:
     of the batch are gathered at once, which costs a fraction of a transform per image.
 
     Args:
-        x: images (N, C, H, W).
+        x: images (N, C, H, W) of any dtype, which stays.
         padding: the largest shift in pixels; 0 leaves images where they are.
         flip: whether to mirror half of them.
 
     Raises:
+        TypeError: x is no tensor, or ``padding`` no integer.
         ValueError: x is no batch of images, or ``padding`` is negative.
 
     Source: Krizhevsky, Sutskever and Hinton (2012), section 4.1; He et al. (2016), section 4.2.
     """
-    if x.ndim != 4:
-        raise ValueError(f"x must be images (N, C, H, W), got shape {tuple(x.shape)}")
-    if padding < 0:
-        raise ValueError(f"padding must be at least 0, got {padding}")
+    check_images(x)
+    padding = whole_number("padding", padding, 0)
     n, channels, height, width = x.shape
     top, left = torch.randint(2 * padding + 1, (2, n, 1), device=x.device)
     rows = top + torch.arange(height, device=x.device)  # (N, H): the row each pixel is taken from
