@@ -66,9 +66,10 @@ def check_shapes(name: str, scores: Tensor, targets: Tensor, or_probabilities: b
     class_dim = min(1, scores.ndim - 1)
     expected = scores.shape[:class_dim] + scores.shape[class_dim + 1 :]
     if soft and targets.shape != scores.shape:
-        raise ValueError(
-            f"targets must be class probabilities in the shape of {name}, {(*scores.shape,)}, or "
-            f"integer class indices {(*expected,)}, got {targets.dtype} of {(*targets.shape,)}"
+        kind = TypeError if targets.shape == expected else ValueError  # indices of a wrong dtype
+        raise kind(
+            f"targets must hold integer class indices {(*expected,)} or class probabilities in the "
+            f"shape of {name}, {(*scores.shape,)}, got {targets.dtype} of {(*targets.shape,)}"
         )
     if not soft and targets.shape != expected:
         hint = or_probabilities and targets.shape == scores.shape

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2g.transforms.inputs import check_images, whole_number
+from l2g.numbers import whole_number
+from l2g.transforms.inputs import check_images
 
 
 def crop_and_flip(x: Tensor, *, padding: int = 4, flip: bool = True) -> Tensor:

@@ -1,9 +1,5 @@
 """Checks of what the transforms are given."""
 
-import math
-import operator
-from numbers import Real
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -53,34 +49,9 @@ def probabilities(y: Tensor, classes: int, x: Tensor) -> Tensor:
     if y.is_floating_point():
         return y
     y = y.long()
-    y = y.long()
     if n and readable(y):
         low, high = int(y.min()), int(y.max())
         if low < 0 or high >= classes:
             raise ValueError(f"y must lie in 0..{classes - 1}, got values from {low} to {high}")
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
     return F.one_hot(y, classes).to(dtype)
-
-
-def whole_number(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return operator.index(value)
-
-
-def in_unit_interval(name: str, value: float) -> None:
-    if not 0 <= _real(name, value) <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-
-
-def above_zero(name: str, value: float) -> None:
-    if not 0 < _real(name, value) < math.inf:
-        raise ValueError(f"{name} must be above 0 and finite, got {value!r}")
-
-
-def _real(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    return value

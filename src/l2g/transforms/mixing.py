@@ -16,13 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2g.numbers import above_zero, in_unit_interval, whole_number
 from l2g.transforms.inputs import (
-    above_zero,
     check_images,
     check_mixable,
-    in_unit_interval,
     probabilities,
-    whole_number,
 )
 
 
