@@ -241,7 +241,7 @@ A run.
 
 ### No belief
 
-They say *“in passing”*. **Verdict: half true.** And **“in short”: misleading.** So.
+They say *“in passing”*. **Verdict: half true.** So.
 """
 
 
@@ -255,7 +255,6 @@ def test_every_form_of_belief_is_listed_with_its_verdict(build):
         ("“A box”", "wrong, and how"),
         ("“A heading”", "imprecise"),
         ("“in passing”", "half true"),
-        ("“in short”", "misleading"),
     ]
     chapter = site.pages["01_generalization"]
     goals = [chapter.find(id=li.a["href"].removeprefix("01_generalization.html#")) for li in items]
@@ -285,7 +284,7 @@ def test_index_on_the_site_is_complete(name):
         pytest.skip("the site is not built: run make book")
     listed = BeautifulSoup(page.read_text("utf-8"), "html.parser").select(".l2g-beliefs a")
     mine = [a.get_text() for a in listed if a["href"].startswith(name)]
-    verdicts = re.findall(r"\*\*Verdict:|\*\*“[^*]+”: [^*]+\*\*", SOURCES[name])
+    verdicts = re.findall(r"\*\*Verdict:", SOURCES[name])
     assert len(mine) == len(verdicts) > 0
 
 
