@@ -1,18 +1,17 @@
-"""The reference of the package: signatures and docstrings, read from the source, nothing executed.
+"""The reference of the package, by Sphinx's autodoc: signatures and docstrings as they run.
 
 ```{api} losses
 :only: softmax, cross_entropy
 ```
 
-Docstrings are Markdown with Google's sections. What a module shows is what is public in it: classes
-and functions with a docstring and without an underscore, or those that `only` names.
+Docstrings have Google's sections, and single backticks around code. What a module shows is what is
+public in it: classes and functions with a docstring of their own and without an underscore, or
+those that `only` names.
 """
 
-import ast
+import importlib
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -21,156 +20,63 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
-from .project import ROOT, git_ref, repository_url
+from .project import git_ref, repository_url
 
-PACKAGE = ROOT / "src/l2g"
-SECTIONS = {"Args": "Arguments", "Attributes": "Attributes", "Returns": "Returns"}
-SECTIONS |= {"Yields": "Yields", "Raises": "Raises"}
-Public = ast.FunctionDef | ast.ClassDef
-
-
-def source(module: str) -> Path:
-    """Returns the file of a module such as `losses` or `layers.dropout`.
-
-    Raises:
-        ValueError: the package has no such module.
-    """
-    path = PACKAGE / module.replace(".", "/")
-    for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if file.is_file():
-            return file
-    raise ValueError(f"the package l2g has no module {module!r}")
-
-
-def public(tree: ast.Module | ast.ClassDef) -> list[Public]:
-    """Returns what is documented and has no underscore, in the order of the source."""
-    found = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-    return [n for n in found if not n.name.startswith("_") and docstring(n, tree)]
-
-
-def docstring(node: Public, home: ast.Module | ast.ClassDef) -> str:
-    """The docstring; a class without one takes that of its base in the same module."""
-    if text := ast.get_docstring(node):
-        return text
-    bases = [base.id for base in getattr(node, "bases", []) if isinstance(base, ast.Name)]
-    near = [n for n in home.body if isinstance(n, ast.ClassDef) and n.name in bases]
-    return ast.get_docstring(near[0]) or "" if near else ""
+CODE = re.compile(r"(`+[^`]+`+)")
+FIELD = "Alias for field number"  # what Python says of each field of a named tuple
 
 
 class Api(SphinxDirective):
-    """One module: where its source is, what it says of itself, and all that is public in it."""
+    """One module: what it says of itself, where its source is, and all that is public in it."""
 
     required_arguments = 1
     option_spec: ClassVar = {"only": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
-        module = self.arguments[0]
-        try:
-            path = source(module)
-        except ValueError as error:
-            raise self.error(str(error)) from error
-        self.env.note_dependency(str(path))
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        shown = {node.name: node for node in public(tree)}
-        if only := self.options.get("only"):
-            names = [name.strip() for name in only.split(",")]
-            if missing := set(names) - shown.keys():
-                raise self.error(f"l2g.{module} documents no {', '.join(sorted(missing))}")
-            shown = {name: shown[name] for name in names}
-        address = f"{repository_url()}/blob/{git_ref()}/{path.relative_to(ROOT)}"
-        lines = [f"{prose(ast.get_docstring(tree) or '')} [Source]({address})", ""]
-        lines += [f"```{{py:currentmodule}} l2g.{module}", "```", ""]
-        for node in shown.values():
-            lines += [*described(node, tree, "`" * 5), ""]
+        module, only = self.arguments[0], self.options.get("only", "")
+        self.refuse_unknown(module, [name.strip() for name in only.split(",") if name])
+        members = f"   :members: {only}".rstrip()
+        lines = ["```{eval-rst}", f".. automodule:: l2g.{module}", members, "```"]
         page = nodes.container(classes=["l2g-api"])
-        self.state.nested_parse(StringList("\n".join(lines).split("\n"), module), 0, page)
+        self.state.nested_parse(StringList(lines, module), self.content_offset, page)
         return [page]
 
-
-def described(node: Public, home: ast.Module | ast.ClassDef, fence: str) -> Iterator[str]:
-    """The directive that documents a function or a class, with the methods inside."""
-    inside = isinstance(home, ast.ClassDef)
-    kind = "class" if isinstance(node, ast.ClassDef) else "method" if inside else "function"
-    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
-    if inside and "property" in decorators:
-        kind = "property"
-    yield f"{fence}{{py:{kind}}} {signature(node, kind)}"
-    if "classmethod" in decorators:
-        yield ":classmethod:"
-    yield from ["", markdown(docstring(node, home))]
-    if isinstance(node, ast.ClassDef):
-        for method in public(node):
-            yield from ["", *described(method, node, fence[:-1])]
-    yield fence
+    def refuse_unknown(self, module: str, names: list[str]) -> None:
+        """Stops at a module or a name that is not there; autodoc's own words are less clear."""
+        try:
+            found = importlib.import_module(f"l2g.{module}")
+        except ModuleNotFoundError as error:
+            raise self.error(f"the package l2g has no module {module!r}") from error
+        if missing := [name for name in names if not hasattr(found, name)]:
+            raise self.error(f"l2g.{module} documents no {', '.join(missing)}")
 
 
-def signature(node: Public, kind: str) -> str:
-    """The name with its arguments, as the source has them."""
-    if kind == "property":
-        return node.name
-    if isinstance(node, ast.FunctionDef):
-        returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-        return f"{node.name}({arguments(node, bound=kind == 'method')}){returns}"
-    for method in node.body:
-        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
-            return f"{node.name}({arguments(method, bound=True)})"
-    shown = [field(n) for n in node.body if isinstance(n, ast.AnnAssign)]
-    return f"{node.name}({', '.join(filter(None, shown))})" if any(shown) else node.name
+def complete_docstring(
+    app: Sphinx, what: str, name: str, found: Any, options: Any, lines: list[str]
+) -> None:
+    """Absolute values are no substitutions of reStructuredText; a module leads to its source."""
+    for number, line in enumerate(lines):
+        parts = CODE.split(line)
+        parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+        lines[number] = "".join(parts)
+    if what == "module":
+        path = name.replace(".", "/") + ("/__init__" if hasattr(found, "__path__") else "")
+        address = f"{repository_url()}/blob/{git_ref()}/src/{path}.py"
+        lines += ["", f"`Source <{address}>`__", ""]
 
 
-def field(node: ast.AnnAssign) -> str:
-    """A field of a dataclass or a named tuple as an argument; nothing if it is none."""
-    options = {k.arg: k.value for k in getattr(node.value, "keywords", [])}
-    if "init" in options:
-        return ""
-    if made := options.get("default_factory"):
-        return f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)} = {ast.unparse(made)}()"
-    return ast.unparse(node)
+def readable_signature(
+    app: Sphinx, what: str, name: str, found: Any, options: Any, given: str, returns: str
+) -> tuple[str, str]:
+    """A dataclass makes some defaults anew each time; "<factory>" is not Python."""
+    return given and given.replace("<factory>", "..."), returns
 
 
-def arguments(function: ast.FunctionDef, bound: bool) -> str:
-    given = ast.unparse(function.args)
-    return re.sub(r"^(self|cls)(, )?(/, )?", "", given) if bound else given
-
-
-def prose(docstring: str) -> str:
-    """The docstring of a module, in which double backticks are code, too."""
-    return docstring.replace("``", "`")
-
-
-def markdown(docstring: str) -> str:
-    """Turns Google's sections into a bold word with a list of names below."""
-    done: list[str] = []
-    for block in re.split(r"\n\s*\n", prose(docstring)):
-        head, _, body = block.partition("\n")
-        title = SECTIONS.get(head.removesuffix(":")) if head.endswith(":") else None
-        if title is None:
-            done.append(block)
-        elif title in {"Returns", "Yields"}:
-            done.append(f"**{title}** {' '.join(body.split())}")
-        else:
-            done += [f"**{title}**", "\n".join(map(listed, items(body)))]
-    return "\n\n".join(done)
-
-
-def items(body: str) -> list[str]:
-    """Joins the lines of each name of a section: those that are indented further go on."""
-    lines = body.split("\n")
-    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    found: list[str] = []
-    for line in lines:
-        if line[indent : indent + 1].isspace() and found:
-            found[-1] += f" {line.strip()}"
-        elif line.strip():
-            found.append(line.strip())
-    return found
-
-
-def listed(item: str) -> str:
-    names, colon, text = item.partition(": ")
-    if not colon:
-        return f"- {item}"
-    return f"- {', '.join(f'`{name.strip()}`' for name in names.split(','))}: {text}"
+def skip_fields(
+    app: Sphinx, what: str, name: str, found: Any, skip: bool, options: Any
+) -> bool | None:
+    """A named tuple's docstring has told of its fields."""
+    return True if str(getattr(found, "__doc__", "")).startswith(FIELD) else None
 
 
 def describe_python(app: Sphinx, config: Config) -> None:
@@ -178,8 +84,20 @@ def describe_python(app: Sphinx, config: Config) -> None:
     config.add_module_names = False
     config.python_maximum_signature_line_length = 68
     config.nitpick_ignore_regex = [*config.nitpick_ignore_regex, ("py:.*", ".*")]
+    config.default_role = "code"
+    config.autodoc_member_order = "bysource"
+    config.autodoc_inherit_docstrings = False
+    config.autodoc_preserve_defaults = True
+    config.autodoc_typehints_format = "short"
+    config.napoleon_use_param = config.napoleon_use_rtype = False
+    config.napoleon_use_ivar = True
 
 
 def setup(app: Sphinx) -> None:
+    app.setup_extension("sphinx.ext.autodoc")
+    app.setup_extension("sphinx.ext.napoleon")
     app.add_directive("api", Api)
     app.connect("config-inited", describe_python)
+    app.connect("autodoc-process-docstring", complete_docstring, priority=600)  # after napoleon
+    app.connect("autodoc-process-signature", readable_signature)
+    app.connect("autodoc-skip-member", skip_fields)

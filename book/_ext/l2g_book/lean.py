@@ -18,7 +18,7 @@ from sphinx.config import Config
 from sphinx.util.images import get_image_size
 
 HERE = Path(__file__).parent
-UNUSED = ("thebe", "sphinx-design", "design-tabs", "DOCUMENTATION_OPTIONS.")
+UNUSED = ("sphinx-design", "design-tabs", "DOCUMENTATION_OPTIONS.")
 
 TOKEN = re.compile(r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]""", re.DOTALL)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

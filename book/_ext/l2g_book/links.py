@@ -42,6 +42,16 @@ def runs_notebook(button: dict[str, Any]) -> bool:
     return any(b.get("text") in ("Colab", ".ipynb") for b in walk([button]))
 
 
+def drop_thebe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Jupyter Book brings it, from another host, to pages that have no button for it."""
+    for files in ("script_files", "css_files"):
+        context[files] = [
+            f for f in context[files] if "thebe" not in f"{f.filename} {f.attributes}"
+        ]
+
+
 def stay_on_this_host(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
 ) -> None:
@@ -58,4 +68,5 @@ def walk(buttons: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def setup(app: Sphinx) -> None:
     app.connect("config-inited", set_repository)
     app.connect("html-page-context", lead_to_notebook, priority=900)
+    app.connect("html-page-context", drop_thebe, priority=850)
     app.connect("html-page-context", stay_on_this_host, priority=900)

@@ -1,8 +1,8 @@
 """The index of misconceptions: every belief that a chapter puts to the test, with its verdict.
 
 A belief is the title of a box of class `misconception`, or a heading in quotation marks; its
-verdict is the next **Verdict: ...**. Two short forms stand in one paragraph: *“belief”* ...
-**Verdict: ...**, and **“belief”: verdict.**
+verdict is the next **Verdict: ...**. A short form stands in one paragraph: *“belief”* ...
+**Verdict: ...**
 """
 
 import re
@@ -20,7 +20,6 @@ PAGE = "misconceptions"
 Found = dict[str, str]  # belief, verdict, anchor
 
 VERDICT = re.compile(r"Verdict:\s*(.+?)[.:]?\s*", re.DOTALL)
-SHORT = re.compile(r"(“.+”): (.+?)\.?", re.DOTALL)
 
 
 def collect_misconceptions(app: Sphinx, doctree: nodes.document) -> None:
@@ -42,8 +41,6 @@ def judged(name: str, doctree: nodes.document) -> Iterator[Found]:
             if waiting:
                 raise ExtensionError(f"{name}: the misconception {waiting[0]} has no verdict")
             waiting = title, node
-        elif isinstance(node, nodes.strong) and (match := SHORT.fullmatch(node.astext())):
-            yield found(match[1], match[2], node.parent)
         elif isinstance(node, nodes.strong) and (match := VERDICT.fullmatch(node.astext())):
             if beside := quoted_beside(node):
                 yield found(beside, match[1], node.parent)
