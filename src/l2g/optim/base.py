@@ -120,8 +120,8 @@ class Optimizer(torch.optim.Optimizer):
     def _refuse_nan(self) -> None:
         every = [w.grad for group in self.param_groups for w in group["params"]]
         grads = [g for g in every if g is not None and g.device.type == "cpu"]
-        if not grads or torch.nn.utils.get_total_norm(grads).isfinite():
-            return  # the usual case; a norm may overflow, too, so look closer
+        if all(math.isfinite(g.sum()) for g in grads):
+            return  # the usual case; a sum may overflow, too, so look closer
         for group in self.param_groups:
             for i, w in enumerate(group["params"]):
                 bad = 0 if w.grad is None else int((~w.grad.isfinite()).sum())
