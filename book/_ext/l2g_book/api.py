@@ -82,6 +82,7 @@ def skip_fields(
 def describe_python(app: Sphinx, config: Config) -> None:
     """Short names, long signatures on several lines; types of PyTorch need no page of their own."""
     config.add_module_names = False
+    config.html_domain_indices = False
     config.python_maximum_signature_line_length = 68
     config.nitpick_ignore_regex = [*config.nitpick_ignore_regex, ("py:.*", ".*")]
     config.default_role = "code"
