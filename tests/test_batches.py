@@ -364,4 +364,3 @@ def test_a_population_takes_a_transform_too():
     stacked = single(runs=3, transform=Mixup(10), stack=True, progress=False)
     plain = single(runs=3, stack=True, progress=False)
     assert (stacked["val_loss"] != plain["val_loss"]).all()
-    assert (stacked["val_accuracy"] > 0.3).all()

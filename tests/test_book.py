@@ -312,7 +312,7 @@ def test_page_is_executed_again_when_what_it_imports_changes(book):
     book.add_code(LOOP, "from l2g import losses")
     assert book.build().executed == [LOOP]
     for path, executed in [
-        ("losses.py", [LOOP]),
+        ("losses/__init__.py", [LOOP]),
         ("layers/dropout.py", []),
         ("evidence.py", [LOOP, ENTROPY]),
     ]:
