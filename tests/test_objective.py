@@ -196,6 +196,18 @@ def test_a_last_batch_of_one_is_refused_before_the_first_step(train):
     train(make_plain, odd, optimizer=sgd, **what, **OPTIONS)  # without it, one example is fine
 
 
+def test_frozen_batch_normalization_takes_a_last_batch_of_one():
+    def frozen(seed):
+        model = Normalized(seed)
+        model[1].eval()
+        return model
+
+    odd = Splits(Split(few.train.x[:65], few.train.y[:65]), few.val, None, "odd")
+    many = fit_many(frozen, odd, runs=2, optimizer=sgd, **OPTIONS)
+    fit(frozen(0), odd, seed=0, optimizer=sgd, **OPTIONS)
+    assert not any(many.diverged)
+
+
 def test_a_run_that_diverges_keeps_its_best_weights():
     steps = []
 

@@ -1,6 +1,5 @@
 """Checks of what ``fit`` and ``evaluate`` are given: one clear sentence before training begins."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,14 +8,7 @@ from torch import Tensor, nn
 
 from l2g.data import Split
 from l2g.history import EarlyStopping
-
-
-def whole_number(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return operator.index(value)
+from l2g.optim.matched import check_factory
 
 
 def check_model(model: nn.Module) -> None:
@@ -28,11 +20,7 @@ def check_roles(model: Any, optimizer: Any, early_stopping: Any, after_epoch: An
     check_model(model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no trainable parameters: nothing to fit")
-    if isinstance(optimizer, torch.optim.Optimizer) or not callable(optimizer):
-        raise TypeError(
-            f"optimizer must make an optimizer, got {type(optimizer).__name__}: pass a factory "
-            "such as functools.partial(torch.optim.SGD, lr=0.1)"
-        )
+    check_factory(optimizer)
     if not isinstance(early_stopping, EarlyStopping | None):
         raise TypeError(f"early_stopping must be an EarlyStopping or None, got {early_stopping!r}")
     if not isinstance(after_epoch, Sequence) or not all(map(callable, after_epoch)):

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from l2g.checkpoint import seeded
-from l2g.checks import check_classes, check_model, ready, whole_number
+from l2g.checks import check_classes, check_model, ready
 from l2g.data import Split, Splits, batches
 from l2g.losses import cross_entropy
 from l2g.metrics import accuracy
+from l2g.numbers import whole_number
 
 __all__ = ["choose_device", "evaluate", "predict"]
 

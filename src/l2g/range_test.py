@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from l2g.checkpoint import seeded
-from l2g.checks import check_roles, ready, whole_number
+from l2g.checks import check_roles, ready
 from l2g.data import Split, batches
 from l2g.losses import cross_entropy
+from l2g.numbers import whole_number
 from l2g.optim.matched import Factory, Groups, optimizer_for
 
 Measure = Callable[[Tensor, Tensor], Tensor]

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from l2g.checkpoint import Checkpoint, seeded
-from l2g.checks import check_roles, whole_number
+from l2g.checks import check_roles
 from l2g.data import Split, Splits, batches, to_float
 from l2g.evaluation import Measure, choose_device, measured, prepare, zeros
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
-from l2g.optim import optimizer_for
+from l2g.numbers import whole_number
+from l2g.optim.matched import Groups, optimizer_for
 from l2g.schedules.pace import Pace
 
 __all__ = ["EarlyStopping", "History", "fit"]
 
 Transform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Penalty = Callable[..., Tensor | float]
-Groups = Callable[[nn.Module], Any]
 
 
 def no_penalty(model: nn.Module) -> float:

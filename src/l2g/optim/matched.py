@@ -30,16 +30,20 @@ def optimizer_for(
         TypeError: ``optimizer`` or ``groups`` is no function, or makes something else.
         ValueError: trainable parameters of the model are missing, or others are there.
     """
-    if isinstance(optimizer, torch.optim.Optimizer) or not callable(optimizer):
-        raise TypeError(
-            f"optimizer must make an optimizer, got {type(optimizer).__name__}: pass a factory "
-            "such as functools.partial(torch.optim.SGD, lr=0.1)"
-        )
+    check_factory(optimizer)
     made = optimizer(list(model.parameters()) if groups is None else _groups_of(model, groups))
     if not isinstance(made, torch.optim.Optimizer):
         raise TypeError(f"optimizer must make a torch.optim.Optimizer, got {type(made).__name__}")
     _check_match(made, model)
     return made
+
+
+def check_factory(optimizer: Any) -> None:
+    if isinstance(optimizer, torch.optim.Optimizer) or not callable(optimizer):
+        raise TypeError(
+            f"optimizer must make an optimizer, got {type(optimizer).__name__}: pass a factory "
+            "such as functools.partial(torch.optim.SGD, lr=0.1)"
+        )
 
 
 def _groups_of(model: nn.Module, groups: Groups) -> list[dict[str, Any]]:

@@ -17,12 +17,13 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
 from l2g.checkpoint import seeded
-from l2g.checks import check_roles, whole_number
+from l2g.checks import check_roles
 from l2g.data import Splits, to_float
 from l2g.describe import describe
 from l2g.evaluation import Measure, choose_device, prepare
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
+from l2g.numbers import whole_number
 from l2g.optim import optimizer_for
 from l2g.population.apart import train_apart
 from l2g.population.memory import require_memory, stack_bytes, weight_bytes
@@ -30,6 +31,7 @@ from l2g.population.runs import (
     Plan,
     Run,
     built,
+    check_last_batches,
     indices,
     of_one_shape,
     own_targets,
@@ -42,7 +44,6 @@ from l2g.training import (
     Groups,
     Penalty,
     Transform,
-    check_last_batch,
     empty_columns,
     no_penalty,
 )
@@ -147,8 +148,7 @@ def fit_many(
     require_memory(f"{len(seeds)} networks", len(seeds) * weight_bytes(first), device)
     others = [built(make_model, *of)[0] for of in zip(seeds[1:], for_model[1:], strict=True)]
     of_run["model"] = [model.to(device) for model in of_one_shape([first, *others])]
-    for index in of_run["train"]:
-        check_last_batch(first, train.x, len(index), batch_size)
+    check_last_batches(first, learning, train.x, of_run["train"], batch_size)
     population = [Run(**{name: v[r] for name, v in of_run.items()}) for r in range(len(seeds))]
     _train(population, plan, stack)
     return History.stack([run.history for run in population], of_run["model"])

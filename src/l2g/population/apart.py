@@ -14,7 +14,7 @@ from torch import nn
 
 from l2g.data import Split, Splits
 from l2g.history import History
-from l2g.population.runs import Plan, Run
+from l2g.population.runs import Plan, Run, set_modes
 from l2g.training import bar, fit
 
 
@@ -35,8 +35,7 @@ def _train_alone(run: Run, plan: Plan) -> None:
     y = plan.train.y if run.targets is None else run.targets
     train = Split(plan.train.x[run.train], y[run.train])
     val = Split(plan.val.x[run.val], plan.val.y[run.val])
-    for name, module in run.model.named_modules():
-        module.training = name in run.learning
+    set_modes(run.model, run.learning)
     try:
         fit(
             run.model,

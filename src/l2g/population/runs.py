@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from l2g.checkpoint import seeded
-from l2g.checks import check_model, whole_number
+from l2g.checks import check_model
 from l2g.data import Split
 from l2g.evaluation import Measure, check_outputs
 from l2g.history import EarlyStopping, History, Hook
-from l2g.training import Groups, Penalty, Transform, learning_modules
+from l2g.numbers import whole_number
+from l2g.training import Groups, Penalty, Transform, check_last_batch, learning_modules
 
 
 @dataclass
@@ -109,6 +110,12 @@ def built(
     return model.eval(), names
 
 
+def set_modes(model: nn.Module, learning: Sequence[str]) -> None:
+    """Training mode for the modules of these names, evaluation mode for all others."""
+    for name, module in model.named_modules():
+        module.training = name in learning
+
+
 def of_one_shape(models: Sequence[nn.Module]) -> Sequence[nn.Module]:
     if len({id(model) for model in models}) < len(models):
         raise ValueError("make_model must build a new network for every run, not return one twice")
@@ -141,6 +148,16 @@ def indices(name: str, given: Sequence[Any] | None, count: int, n: int) -> list[
             spread = f"{index.min()} to {index.max()}"
             raise ValueError(f"{name}[{r}] must hold indices in 0..{n - 1}, got {spread}")
     return [index.long() for index in found]
+
+
+def check_last_batches(
+    model: nn.Module, learning: Sequence[str], x: Tensor, orders: Sequence[Tensor], batch_size: int
+) -> None:
+    """``check_last_batch`` for every number of examples that runs have, in the modes they train."""
+    set_modes(model, learning)
+    for n in sorted({len(order) for order in orders}):
+        check_last_batch(model, x, n, batch_size)
+    model.eval()
 
 
 def own_targets(

@@ -20,7 +20,7 @@ from l2g.data import Split
 from l2g.evaluation import zeros
 from l2g.optim import Optimizer, optimizer_for
 from l2g.population.pieces import EVERY, alike, of_each_run, steps
-from l2g.population.runs import Plan, Run
+from l2g.population.runs import Plan, Run, set_modes
 from l2g.schedules.pace import Pace
 from l2g.training import Penalty, bar, no_penalty
 
@@ -54,11 +54,10 @@ class Stack:
 
     def train(self, orders: Sequence[Tensor]) -> Tensor:
         """One epoch in which run r sees the examples ``orders[r]``; its running losses, (R,)."""
-        for name, module in self.network.named_modules():
-            module.training = name in self.runs[0].learning
+        set_modes(self.network, self.runs[0].learning)
         total, sizes = zeros(self.plan.device, len(self.runs)), self._sizes(orders)
         for step in steps(self.plan.train, self.targets, orders, self.plan.batch_size):
-            losses = [self._losses(rows, *self._transformed(x, y)) for rows, x, y in step]
+            losses = [self._outputs(rows, *self._transformed(x, y))[1] for rows, x, y in step]
             objective = torch.cat(losses).sum()  # each run's weights are in its own loss only
             self._descend(objective + self._penalties())
             for (rows, x, _), values in zip(step, losses, strict=True):
@@ -132,14 +131,12 @@ class Stack:
                 piece = (EVERY, x[0], y[0], None) if shared else (rows, x, y, 0)
                 outputs, values = self._outputs(*piece)
                 total[piece[0]] += values * x.shape[1]
-                seen.append((piece[0], outputs, piece[2]))
+                if self.plan.metrics:
+                    seen.append((piece[0], outputs, piece[2]))
             found = {"loss": total / self._sizes(indices)}
             for name, metric in self.plan.metrics.items():
                 found[name] = of_each_run(metric, seen, len(self.runs), shared)
         return found
-
-    def _losses(self, rows: slice, x: Tensor, y: Tensor) -> Tensor:
-        return self._outputs(rows, x, y)[1]
 
     def _outputs(
         self, rows: slice, x: Tensor, y: Tensor, run_axis: int | None = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from l2g.checks import whole_number
+from l2g.numbers import whole_number
 from l2g.schedules.formulas import (
     CosineAnnealingWarmRestarts,
     OneCycleLR,
