@@ -13,6 +13,7 @@ from . import (
     katex,
     kernels,
     lean,
+    ledger,
     links,
     misconceptions,
     pages,
@@ -21,7 +22,7 @@ from . import (
 )
 
 PARTS = (aria, execution, kernels, katex, lean, links, pages, quiz, sharing)
-APPENDICES = (api, glossary, instructors, misconceptions)
+APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
