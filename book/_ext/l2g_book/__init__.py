@@ -17,11 +17,12 @@ from . import (
     links,
     misconceptions,
     pages,
+    questions,
     quiz,
     sharing,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, pages, quiz, sharing)
+PARTS = (aria, execution, kernels, katex, lean, links, pages, questions, quiz, sharing)
 APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 
