@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks test test-colab check bench study lock clean distclean .venv .venv-colab
+.PHONY: help book notebooks test test-colab replicate check bench study lock clean distclean .venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ test: check book ## run everything: style, types, units, notebooks, the site in 
 test-colab: .venv .venv-colab ## run the notebooks with the releases that Colab has
 	@.venv-colab/bin/python -Xfrozen_modules=off -m ipykernel install --sys-prefix --name colab >/dev/null
 	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake --nbmake-timeout=600 --nbmake-kernel=colab chapters
+
+replicate: .venv ## execute chapters under other seeds (CHAPTER="06 09"; OFFSETS="7000 8000" or fresh)
+	@$(BIN)/python book/_ext/l2g_book/replicate.py --chapter $(CHAPTER) --offsets $(OFFSETS)
 
 check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/ruff check .
