@@ -39,9 +39,9 @@ notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 test: check book ## run everything: style, types, units, notebooks, the site in a browser
 	$(PYTEST) tests
 
-test-colab: .venv .venv-colab ## run the notebooks with the releases that Colab has
+test-colab: .venv .venv-colab ## run the notebooks and the live labs with the releases that Colab has
 	@.venv-colab/bin/python -Xfrozen_modules=off -m ipykernel install --sys-prefix --name colab >/dev/null
-	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake --nbmake-timeout=600 --nbmake-kernel=colab chapters
+	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake --nbmake-timeout=600 --nbmake-kernel=colab chapters tests/test_live.py
 
 replicate: .venv ## execute chapters under other seeds (CHAPTER="06 09"; OFFSETS="7000 8000" or fresh)
 	@$(BIN)/python book/_ext/l2g_book/replicate.py --chapter $(CHAPTER) --offsets $(OFFSETS)
