@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from l2g.checkpoint import Checkpoint, seeded
 from l2g.checks import check_roles
 from l2g.data import Split, Splits, batches, to_float
-from l2g.evaluation import Measure, choose_device, measured, prepare, zeros
+from l2g.evaluation import choose_device, measured, prepare, zeros
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
+from l2g.metrics import Measure
 from l2g.numbers import whole_number
 from l2g.optim.matched import Groups, optimizer_for
 from l2g.schedules.pace import Pace
@@ -107,7 +108,7 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     hooks = [hook for hook in (early_stopping, *after_epoch) if hook is not None]
     settings: dict[str, Any] = dict(batch_size=batch_size, train=train, val=val)
-    settings |= dict(loss=loss, penalty=penalty, transform=transform)
+    settings |= dict(loss=loss, metrics=metrics, penalty=penalty, transform=transform)
     store = Checkpoint(checkpoint, model, optim, generator, [*hooks, pace.schedule], settings)
     learning = learning_modules(model)
     with seeded(seed, train.x.device), in_good_order(model, early_stopping):

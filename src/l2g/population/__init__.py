@@ -20,9 +20,10 @@ from l2g.checkpoint import seeded
 from l2g.checks import check_roles
 from l2g.data import Splits, to_float
 from l2g.describe import describe
-from l2g.evaluation import Measure, choose_device, prepare
+from l2g.evaluation import choose_device, prepare
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
+from l2g.metrics import Measure
 from l2g.numbers import whole_number
 from l2g.optim import optimizer_for
 from l2g.population.apart import train_apart
