@@ -385,6 +385,15 @@ def test_every_run_stops_early_by_itself(restore_best):
 
 
 @pytest.mark.parametrize("stack", [True, False])
+def test_the_best_epochs_go_by_the_column_that_is_watched(stack):
+    stopping = EarlyStopping(patience=20, monitor="val_accuracy")
+    adam = partial(torch.optim.Adam, lr=0.1)
+    together = many(runs=3, epochs=20, optimizer=adam, early_stopping=stopping, stack=stack)
+    assert together.best_epoch == together["val_accuracy"].argmax(axis=1).tolist()
+    assert together.best_epoch != together["val_loss"].argmin(axis=1).tolist()
+
+
+@pytest.mark.parametrize("stack", [True, False])
 def test_a_run_that_diverges_is_marked_and_the_others_go_on(stack):
     together = many(optimizer=SGD, hyper={"lr": [0.1, 1e30, 0.05]}, stack=stack)
     assert together.diverged == [False, True, False]

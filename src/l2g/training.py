@@ -102,7 +102,7 @@ def fit(
     train, val, loss_or_nan, metrics = prepare(model, splits, loss, metrics, choose_device(device))
     check_last_batch(model, train.x, len(train.x), batch_size)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
-    history = History(seed, empty_columns(watched, metrics, early_stopping))
+    history = empty_history(seed, watched, metrics, early_stopping)
     optim = optimizer_for(model, optimizer, groups)
     pace = Pace(schedule, optim)
     generator = torch.Generator().manual_seed(seed)
@@ -223,13 +223,17 @@ def bar(steps: range, progress: bool, unit: str = "epoch") -> Iterable[int]:
     return tqdm(steps, desc="fit", unit=unit, delay=2, leave=False, **done)
 
 
-def empty_columns(
-    watched: Mapping[str, Split], metrics: Mapping[str, Measure], early_stopping: Any
-) -> dict[str, list[float]]:
+def empty_history(
+    seed: int,
+    watched: Mapping[str, Split],
+    metrics: Mapping[str, Measure],
+    early_stopping: EarlyStopping | None,
+) -> History:
     measures = ["loss", *metrics]
     names = ["running_loss", *(f"{split}_{measure}" for split in watched for measure in measures)]
-    if early_stopping is not None and early_stopping.monitor not in names:
-        raise ValueError(
-            f"monitor must be one of {', '.join(names)}, got {early_stopping.monitor!r}"
-        )
-    return {name: [] for name in names}
+    history = History(seed, {name: [] for name in names})
+    if early_stopping is not None:
+        history.monitor, history.mode = early_stopping.monitor, str(early_stopping.mode)
+    if history.monitor not in names:
+        raise ValueError(f"monitor must be one of {', '.join(names)}, got {history.monitor!r}")
+    return history

@@ -45,7 +45,7 @@ from l2g.training import (
     Groups,
     Penalty,
     Transform,
-    empty_columns,
+    empty_history,
     no_penalty,
 )
 
@@ -129,7 +129,6 @@ def fit_many(
     check_roles(first, optimizer, early_stopping, after_epoch)
     train, val, loss, metrics = prepare(first, splits, loss, metrics, device)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
-    columns = empty_columns(watched, metrics, early_stopping)
     data: dict[str, Any] = dict(train=train, val=val, loss=loss, metrics=metrics, device=device)
     data |= dict(epochs=epochs, batch_size=batch_size, eval_train=eval_train, progress=progress)
     parts: dict[str, Any] = dict(penalty=penalty, schedule=schedule, transform=transform)
@@ -144,7 +143,7 @@ def fit_many(
         "val": indices("val_indices", val_indices, len(seeds), len(val.x)),
         "targets": own_targets(targets, len(seeds), first, plan),
         "stopping": [copy.deepcopy(early_stopping) for _ in seeds],
-        "history": [History(seed, copy.deepcopy(columns)) for seed in seeds],
+        "history": [empty_history(s, watched, metrics, early_stopping) for s in seeds],
     }
     require_memory(f"{len(seeds)} networks", len(seeds) * weight_bytes(first), device)
     others = [built(make_model, *of)[0] for of in zip(seeds[1:], for_model[1:], strict=True)]
@@ -203,7 +202,7 @@ def _obstacle(runs: Sequence[Run], plan: Plan) -> str | None:
     few = [replace(r, model=copy.deepcopy(r.model), train=train, val=val) for r in runs[:2]]
     try:
         with seeded(0, plan.device):
-            trial = Stack(few, plan)
+            trial = Stack(few, replace(plan, metrics={}))  # which may refuse so few examples
             trial.train([train for _ in few])
             trial.curves()
     except Exception as error:  # whatever it is, training one run after another will tell
