@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks test test-colab replicate check bench study lock clean distclean .venv .venv-colab
+.PHONY: help book notebooks test test-colab replicate check bench gpu study lock clean distclean .venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ bench: .venv ## measure speed, as ratios in one run (installs the trainers to co
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/population.py
 	$(BIN)/python benchmarks/optimizers.py
+
+gpu: .venv ## hold what is computed on a GPU against the CPU (needs CUDA, takes minutes)
+	$(BIN)/python benchmarks/gpu.py
 
 # The oldest Python's releases run on the newer ones, too; what CUDA adds depends on the machine.
 lock: .venv ## write the releases in .venv to tests/ci-constraints.txt, which CI uses
