@@ -8,6 +8,7 @@ from . import (
     api,
     aria,
     execution,
+    figures,
     glossary,
     instructors,
     katex,
@@ -20,7 +21,7 @@ from . import (
     sharing,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, pages, quiz, sharing)
+PARTS = (aria, execution, figures, kernels, katex, lean, links, pages, quiz, sharing)
 APPENDICES = (api, glossary, instructors, misconceptions)
 
 
