@@ -8,6 +8,7 @@ from . import (
     api,
     aria,
     execution,
+    figures,
     glossary,
     instructors,
     katex,
@@ -22,7 +23,7 @@ from . import (
     sharing,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, pages, questions, quiz, sharing)
+PARTS = (aria, execution, figures, kernels, katex, lean, links, pages, questions, quiz, sharing)
 APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 
