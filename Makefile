@@ -34,6 +34,7 @@ book: notebooks ## execute the chapters that changed and build the site
 
 notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 	@$(BIN)/python book/_ext/l2g_book/notebooks.py
+	@$(BIN)/python book/_ext/l2g_book/readme.py
 
 # The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser
@@ -48,6 +49,7 @@ check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python book/_ext/l2g_book/notebooks.py --check
+	$(BIN)/python book/_ext/l2g_book/readme.py --check
 
 study: .venv ## run what the CIFAR-100 study still lacks (hours on a CPU; go on any time)
 	$(BIN)/python -m l2g.study
