@@ -14,13 +14,14 @@ from . import (
     kernels,
     lean,
     links,
+    minutes,
     misconceptions,
     pages,
     quiz,
     sharing,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, pages, quiz, sharing)
+PARTS = (aria, execution, kernels, katex, lean, links, minutes, pages, quiz, sharing)
 APPENDICES = (api, glossary, instructors, misconceptions)
 
 
