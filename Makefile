@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks test test-colab check bench study lock clean distclean .venv .venv-colab
+.PHONY: help book notebooks form test test-colab check bench study lock clean distclean .venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/mypy
 	$(BIN)/python book/_ext/l2g_book/notebooks.py --check
 	$(BIN)/python book/_ext/l2g_book/readme.py --check
+
+form: .venv ## measure each chapter against the form in STYLE.md
+	@$(BIN)/python book/_ext/l2g_book/form.py
 
 study: .venv ## run what the CIFAR-100 study still lacks (hours on a CPU; go on any time)
 	$(BIN)/python -m l2g.study

@@ -67,7 +67,7 @@ class Cell:
 
 @dataclass
 class Form:
-    """What a chapter is made of; all but `cells` and `exercises` is counted before its exercises."""
+    """What a chapter is made of. Words, formulas, figures and folds: before its exercises."""
 
     words: int = 0  # without code, formulas and folds
     formulas: int = 0

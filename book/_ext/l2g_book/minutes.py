@@ -1,7 +1,8 @@
 """How long a chapter takes, an estimate from its own text.
 
-In the text, {minutes}`reading` becomes "40 minutes", and {minutes}`exercises` as well. Every 130 words, formula, figure and explorable before the exercises take a minute, and the
-exercises what their titles say; both in steps of five minutes.
+In the text, {minutes}`reading` becomes "40 minutes", and {minutes}`exercises` as well. Every 130
+words, formula, figure and explorable before the exercises take a minute, and the exercises what
+their titles say; both in steps of five minutes.
 """
 
 from docutils import nodes
