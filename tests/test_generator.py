@@ -340,6 +340,17 @@ def test_notebook_opens_with_links_and_its_source(root):
             "> **A**\n>\n> > **B**\n> >\n> > <details>\n> > <summary><b>C</b></summary>\n> >\n"
             "> > c\n> >\n> > </details>",
         ),
+        (
+            "a\n\n:::{predict} my-guess\nHow *large*,\nin $x$?\n\n- small\n- as\n  $y$\n:::",
+            "a\n\n> **Predict**\n>\n> How *large*,\n> in $x$?\n>\n> - **a)** small\n"
+            "> - **b)** as\n>   $y$",
+        ),
+        (
+            "::::{admonition} A\n:class: dropdown\n\n:::{belief} b\n“It is so.”\n\n- no choice\n\n"
+            "Why?\n:::\n::::",
+            "<details>\n<summary><b>A</b></summary>\n\n> **Belief**\n>\n> “It is so.”\n>\n"
+            "> - no choice\n>\n> Why?\n\n</details>",
+        ),
     ],
 )
 def test_construct(root, source, seen):
@@ -574,7 +585,7 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         (
             "a\n\n:::{note}\nb\n:::",
             3,
-            "unknown directive {note}; allowed: admonition, code-cell, foot",
+            "unknown directive {note}; allowed: admonition, belief, code-cell, foot",
         ),
         ("a\n:::\nb\n:::", 2, "names no directive"),
         ("::::{admonition} A\n\n:::{glue} b\n:::\n::::", 3, "unknown directive {glue}"),
@@ -663,6 +674,15 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         (QUIZ.replace("[x] ", ""), 7, "an answer starts with '- [ ] ' or '- [x] '"),
         (QUIZ.replace("\n\n  Yes.", ""), 7, "an indented paragraph explains the answer"),
         (QUIZ.replace("Yes.", "Yes,\n  {eq}`no`."), 10, "'no'"),
+        ("a\n\n:::{predict}\nb?\n:::", 3, "{predict} needs a name of a-z, 0-9 and single hyphens"),
+        (
+            ":::{belief} My_belief\n“b”\n:::",
+            1,
+            "{belief} needs a name of a-z, 0-9 and single hyphens",
+        ),
+        (":::{predict} a\n- b\n- c\n:::", 1, "{predict} is a question, then two options or more"),
+        (":::{predict} a\nb?\n\n- c\n:::", 1, "{predict} is a question, then two options or more"),
+        (":::{predict} a\nb?\n\n- c\n- {eq}`no`\n:::", 5, "'no'"),
     ],
 )
 def test_unknown_construct_stops_with_its_line(root, capsys, text, line, message):

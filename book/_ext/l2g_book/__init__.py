@@ -17,11 +17,12 @@ from . import (
     minutes,
     misconceptions,
     pages,
+    questions,
     quiz,
     sharing,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, minutes, pages, quiz, sharing)
+PARTS = (aria, execution, kernels, katex, lean, links, minutes, pages, questions, quiz, sharing)
 APPENDICES = (api, glossary, instructors, misconceptions)
 
 
