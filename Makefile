@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks form test test-colab check bench study lock clean distclean .venv .venv-colab
+.PHONY: help book notebooks chapter form test test-colab check bench study lock clean distclean .venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,10 @@ book: notebooks ## execute the chapters that changed and build the site
 notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 	@$(BIN)/python book/_ext/l2g_book/notebooks.py
 	@$(BIN)/python book/_ext/l2g_book/readme.py
+
+chapter: .venv ## lay out a chapter of the plan that passes every test: make chapter N=03
+	@$(BIN)/python book/_ext/l2g_book/new_chapter.py '$(N)'
+	@$(MAKE) --no-print-directory notebooks
 
 # The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser
