@@ -3,8 +3,8 @@
 import io
 
 import pytest
-from l2g_book import form, readme
-from l2g_book.page import Page
+from l2g_book import form, markdown, notebooks, readme, source
+from l2g_book.page import ROLES, Page
 from l2g_book.project import ROOT, chapter_sources, chapters, course
 from l2g_book.source import SourceError
 from sphinx.application import Sphinx
@@ -296,6 +296,36 @@ def test_table_and_marks(tmp_path, capsys, text, edition, status, said):
     assert (cells["words"], cells["exercises"], cells["practise"]) == ("17*", "6", "70")
     assert rest.strip().startswith(said)
     assert bool(rest.strip()) == bool(said)
+
+
+# ---- the page that says so
+
+STYLE = (ROOT / "STYLE.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{form.FEWEST_WORDS:,} to {form.MOST_WORDS:,} words",
+        f"at most {form.LINES} lines without comments",
+        f"one cell of up to {form.OBJECT}",
+        f"At most {form.CELLS} cells are visible",
+        "at most four folds titled *Going deeper*",
+        "**Exercises**, six to eight",
+        f"the kinds are {', '.join(form.KINDS[:-1])} and {form.KINDS[-1]}",
+    ],
+)
+def test_style_says_what_is_measured(said):
+    assert said in " ".join(STYLE.split())
+    assert form.DEEPER == 4
+    assert list(form.EXERCISES) == [6, 7, 8]
+
+
+def test_style_lists_what_chapters_may_use():
+    known = {f"{{{name}}}" for name in [*source.DIRECTIVES, *ROLES]}
+    known |= {f"`{name}`" for name in [*notebooks.TAGS, *markdown.CLASSES]}
+    known -= {"`predict`", "`misconception`"}  # boxes of the first edition
+    assert {name for name in known if name not in STYLE} == set()
 
 
 # ---- the minutes in the box

@@ -27,7 +27,7 @@ FEWEST_WORDS, MOST_WORDS = 2000, 3500
 DEEPER = 4  # folds titled "Going deeper"
 EXERCISES = range(6, 9)
 KINDS = ("recall", "apply", "derive", "build", "explore")
-FOLDED = {"claims", "hide-cell", "hide-input", "remove-cell", "remove-input", "solution"}
+FOLDED = {"claims", "hide-cell", "hide-input", "remove-input", "solution"}
 PROVING = {"claims", "solution"}  # the cells that may hold a claim
 CLAIMS = ("claim", "answer", "verdict")
 
