@@ -72,10 +72,19 @@ $$ (eq:step)
 
 ```{code-cell} ipython3
 import torch
-from l2g import claim
+from l2g import claim, verdict
 
 threads = torch.get_num_threads()
-claim("a kernel has one thread", threads == 1, {"threads": threads})
+```
+
+```{code-cell} ipython3
+:tags: [claims]
+claim("a kernel has {n:count} *thread*", threads == 1, n=threads)
+```
+
+```{code-cell} ipython3
+:tags: [claims]
+verdict("threads", "half true", "they cost {share:percent}", True, share=0.123)
 ```
 """,
     ENTROPY: r"""
@@ -219,10 +228,12 @@ class Book:
         ]
 
     def ledger(self):
-        """Sentences with their values, by chapter."""
+        """The sentences with their numbers, by chapter."""
         headings = self.page("ledger").select("article .l2g-part")
+        lists = self.page("ledger").select("article .l2g-ledger")
         texts = [heading.get_text() for heading in headings]
-        return dict(zip(texts, self.tables("ledger"), strict=True))
+        items = [[" ".join(item.get_text().split()) for item in found("li")] for found in lists]
+        return dict(zip(texts, items, strict=True))
 
     def download(self, name):
         (href,) = self.links(name, ".ipynb")
@@ -297,7 +308,7 @@ def test_code_is_executed_in_its_chapter_only(book, site):
     book.edit(f"book/{LOOP}.md", "a kernel has", "each kernel has")
     status, _, executed = book.build()
     assert (status, executed) == (0, [LOOP])
-    claims = [("each kernel has one thread", "threads: 1")]
+    claims = ["each kernel has 1 thread", "Half true. they cost 12.3 %"]
     assert book.ledger() == site.ledger() | {"5 · The training loop": claims}
     assert {row[0] for row in book.tables("environment")[1]} == {LOOP, ENTROPY, "Together"}
 
@@ -314,7 +325,7 @@ def test_page_is_executed_again_when_what_it_imports_changes(book):
     for path, executed in [
         ("losses/__init__.py", [LOOP]),
         ("layers/dropout.py", []),
-        ("evidence.py", [LOOP, ENTROPY]),
+        ("evidence/words.py", [LOOP, ENTROPY]),
     ]:
         change(book, path)
         build = book.build()
@@ -323,7 +334,7 @@ def test_page_is_executed_again_when_what_it_imports_changes(book):
 
 
 def test_results_of_the_code_before_last_are_dropped(book):
-    source = book.root / "src/l2g/evidence.py"
+    source = book.root / "src/l2g/evidence/claims.py"
     first = source.read_text()
     states = [book.caches(LOOP)]
     for change in ("# one\n", "# two\n"):
@@ -388,8 +399,12 @@ def test_unfinished_build_is_finished_from_the_cache(book, site):
     [
         ("loss = 1 / (loss > 1)", "ZeroDivisionError: division by zero"),
         ('claim("pigs fly", loss > 1, {"pigs": 0})', "this does not hold: pigs fly  (pigs = 0)"),
+        (
+            'claim("*pigs* fly {high:.1f} m, {low:.1f} at least", loss > 1, high=2.25, low=0)',
+            "this does not hold: pigs fly 2.2 m, 0.0 at least",
+        ),
     ],
-    ids=["error", "claim"],
+    ids=["error", "claim", "claim in words"],
 )
 def test_failing_cell_stops_the_build_until_it_is_mended(book, code, message):
     chapter = f"book/{ENTROPY}.md"
@@ -462,7 +477,12 @@ def test_warnings_stop_every_build_until_they_are_mended(book):
 
 
 def test_chapter_without_a_claim_stops_the_build(book):
-    book.edit(f"book/{LOOP}.md", 'claim("a kernel', 'print("a kernel')
+    book.edit(f"book/{LOOP}.md", 'claim("a kernel has {n:count} *thread*", threads == 1,', "dict(")
+    book.edit(
+        f"book/{LOOP}.md",
+        'verdict("threads", "half true", "they cost {share:percent}", True,',
+        "dict(",
+    )
     status, log, _ = book.build()
     assert status != 0
     assert f"{LOOP} makes no claim" in log
@@ -532,10 +552,10 @@ def test_file_from_another_host_stops_the_build(book, setting, address):
 
 def test_ledger_holds_every_claim_of_every_chapter(site):
     assert site.ledger() == {
-        "5 · The training loop": [("a kernel has one thread", "threads: 1")],
+        "5 · The training loop": ["a kernel has 1 thread", "Half true. they cost 12.3 %"],
         "6 · Cross-entropy": [
-            ("“chance” costs < 1 nat & more", "loss: 0.4142, runs: 3"),
-            ("a claim may stand alone", "—"),
+            "“chance” costs < 1 nat & more (loss = 0.4142, runs = 3)",
+            "a claim may stand alone",
         ],
     }
 
@@ -581,6 +601,19 @@ def test_solution_is_folded(site):
     assert "Hide the solution" in cell.details.summary.get_text()
     assert "6 * 7" in " ".join(cell.details.get_text().split())
     assert not cell.details.has_attr("open")
+
+
+def test_claims_are_folded_and_their_sentences_shown(site):
+    claim, verdict = site.page(LOOP).select(".tag_claims")
+    assert "Show the check" in claim.details.summary.get_text()
+    assert "Hide the check" in claim.details.summary.get_text()
+    assert "{n:count}" in claim.details.get_text()
+    assert not claim.details.has_attr("open")
+    (shown,) = claim.select(".cell_output .l2g-claim")
+    assert shown.get_text().strip() == "✓ a kernel has 1 thread"
+    assert shown.em.get_text() == "thread"
+    (shown,) = verdict.select(".cell_output .l2g-verdict")
+    assert shown.get_text().strip() == "✓ Verdict: half true. they cost 12.3\N{NO-BREAK SPACE}%"
 
 
 def test_equations_are_numbered_on_each_page_where_they_have_a_label(site):

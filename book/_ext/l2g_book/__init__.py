@@ -13,6 +13,7 @@ from . import (
     katex,
     kernels,
     lean,
+    ledger,
     links,
     minutes,
     misconceptions,
@@ -23,7 +24,7 @@ from . import (
 )
 
 PARTS = (aria, execution, kernels, katex, lean, links, minutes, pages, questions, quiz, sharing)
-APPENDICES = (api, glossary, instructors, misconceptions)
+APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How chapters are executed and shown: environment of the kernel, folded solutions."""
+"""How chapters are executed and shown: environment of the kernel, folded cells."""
 
 import os
 import platform
@@ -32,11 +32,15 @@ def prepare(app: Sphinx, config: Config) -> None:
     config.l2g_surroundings = versions(), repository_url(), git_ref()
 
 
-def fold_solutions(app: Sphinx, doctree: nodes.document) -> None:
+FOLDED = {"tag_solution": "the solution", "tag_claims": "the check"}
+
+
+def fold_cells(app: Sphinx, doctree: nodes.document) -> None:
+    """Solutions and claims are folded, and the bar says what it hides."""
     for cell in doctree.findall(nodes.container):
-        if "tag_solution" in cell["classes"]:
+        for tag in FOLDED.keys() & set(cell["classes"]):
             cell.setdefault("hide_mode", "input")
-            cell["prompt_show"], cell["prompt_hide"] = "Show the solution", "Hide the solution"
+            cell["prompt_show"], cell["prompt_hide"] = f"Show {FOLDED[tag]}", f"Hide {FOLDED[tag]}"
 
 
 def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
@@ -49,5 +53,5 @@ def setup(app: Sphinx) -> None:
     # A new release, or another address of the repository or tag: every page is read again.
     app.add_config_value("l2g_surroundings", None, "env", tuple)
     app.connect("config-inited", prepare, priority=400)
-    app.connect("doctree-read", fold_solutions)
+    app.connect("doctree-read", fold_cells)
     app.connect("build-finished", end_with_the_cause, priority=900)
