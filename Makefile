@@ -44,9 +44,9 @@ chapter: .venv ## lay out a chapter of the plan that passes every test: make cha
 test: check book ## run everything: style, types, units, notebooks, the site in a browser
 	$(PYTEST) tests
 
-test-colab: .venv .venv-colab ## run the notebooks with the releases that Colab has
+test-colab: .venv .venv-colab ## run the notebooks and the live labs with the releases that Colab has
 	@.venv-colab/bin/python -Xfrozen_modules=off -m ipykernel install --sys-prefix --name colab >/dev/null
-	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake --nbmake-timeout=600 --nbmake-kernel=colab chapters
+	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake --nbmake-timeout=600 --nbmake-kernel=colab chapters tests/test_live.py
 
 check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/ruff check .

@@ -13,9 +13,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 # within a layer none imports another. So there is no circle. Lazy imports in functions count, too.
 LAYERS = [
     {"describe", "exercises", "files", "losses", "metrics", "numbers", "optim", "penalties"},
-    {"cache", "ensembles", "evidence", "explore", "history", "layers", "models", "resampling"}
+    {"cache", "ensembles", "evidence", "history", "labs", "layers", "models", "resampling"}
     | {"transforms"},
-    {"checkpoint", "data", "plots"},
+    {"checkpoint", "data", "explore", "plots"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},
     {"training"},

@@ -20,10 +20,11 @@ def versions() -> dict[str, str]:
     return {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-# What the kernels inherit. No progress bars: they have no place in a finished page. One thread:
-# the networks are too small for more, and threads that wait for each other on a busy machine make
-# them many times slower; results then do not depend on the number of cores either.
-KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+# What the kernels inherit. No progress bars and no sliders (l2g.labs): they have no place in a
+# finished page. One thread: the networks are too small for more, and threads that wait for each
+# other on a busy machine make them many times slower; results then do not depend on the number of
+# cores either.
+KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "L2G_STATIC": "1", "OMP_NUM_THREADS": "1"}
 
 
 def prepare(app: Sphinx, config: Config) -> None:
