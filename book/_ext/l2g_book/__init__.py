@@ -8,6 +8,7 @@ from . import (
     api,
     aria,
     execution,
+    figures,
     glossary,
     instructors,
     katex,
@@ -23,7 +24,8 @@ from . import (
     sharing,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, minutes, pages, questions, quiz, sharing)
+PARTS = (aria, execution, figures, kernels, katex, lean, links)
+PARTS += (minutes, pages, questions, quiz, sharing)
 APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 
