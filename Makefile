@@ -18,7 +18,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks test test-colab replicate check bench gpu study lock clean distclean .venv .venv-colab
+.PHONY: help book notebooks chapter form test test-colab replicate check bench gpu study lock clean distclean \
+	.venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +35,11 @@ book: notebooks ## execute the chapters that changed and build the site
 
 notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 	@$(BIN)/python book/_ext/l2g_book/notebooks.py
+	@$(BIN)/python book/_ext/l2g_book/readme.py
+
+chapter: .venv ## lay out a chapter of the plan that passes every test: make chapter N=03
+	@$(BIN)/python book/_ext/l2g_book/new_chapter.py '$(N)'
+	@$(MAKE) --no-print-directory notebooks
 
 # The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser
@@ -51,6 +57,10 @@ check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python book/_ext/l2g_book/notebooks.py --check
+	$(BIN)/python book/_ext/l2g_book/readme.py --check
+
+form: .venv ## measure each chapter against the form in STYLE.md
+	@$(BIN)/python book/_ext/l2g_book/form.py
 
 study: .venv ## run what the CIFAR-100 study still lacks (hours on a CPU; go on any time)
 	$(BIN)/python -m l2g.study

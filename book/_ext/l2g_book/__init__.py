@@ -16,6 +16,7 @@ from . import (
     lean,
     ledger,
     links,
+    minutes,
     misconceptions,
     pages,
     questions,
@@ -23,7 +24,8 @@ from . import (
     sharing,
 )
 
-PARTS = (aria, execution, figures, kernels, katex, lean, links, pages, questions, quiz, sharing)
+PARTS = (aria, execution, figures, kernels, katex, lean, links)
+PARTS += (minutes, pages, questions, quiz, sharing)
 APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 

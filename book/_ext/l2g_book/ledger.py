@@ -12,7 +12,8 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from . import counts
-from .pages import COMPUTED, chapters, heading, numbered
+from .pages import COMPUTED, heading, numbered
+from .project import chapters
 
 PAGE = "ledger"
 BOX = re.compile(r'<div class="l2g-claim[^"]*" data-claim="([^"]*)"[^>]*>.*?(?=</div>)', re.DOTALL)

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-import yaml
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
@@ -17,22 +16,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from .execution import versions
 from .kernels import FROM_NOTHING
-from .project import ROOT, chapter_sources
+from .project import PLAN, ROOT, chapter_sources, chapters, course
 
 logger = logging.getLogger(__name__)
 
-PLAN = ROOT / "book/course.yml"
 COMPUTED = {"index", "environment"}
-
-
-def course() -> list[dict[str, Any]]:
-    """The parts of the plan, each with its chapters."""
-    return yaml.safe_load(PLAN.read_text(encoding="utf-8"))
-
-
-def chapters() -> list[dict[str, Any]]:
-    """The chapters of the plan in their order, also those that do not stand yet."""
-    return [chapter for part in course() for chapter in part["chapters"]]
 
 
 class CourseMap(SphinxDirective):
