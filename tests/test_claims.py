@@ -148,7 +148,7 @@ def test_any_name_can_be_that_of_a_value(capsys):
     )
     verdict("b", "right", "{belief} {judgement}", True, belief=1, judgement=2)
     answer("p", "{prediction}", True, prediction=1)
-    assert said(capsys) == "✓ 1 2 3 4 5\n✓ Verdict: right. 1 2\n✓ Measured: 1"
+    assert said(capsys) == "✓ 1 2 3 4 5\n✓ Verdict: right. 1 2\n✓ Answer: 1"
 
 
 def test_a_false_claim_says_its_sentence_with_its_numbers(capsys):

@@ -71,7 +71,7 @@ def answer(prediction: str, sentence: str, holds: Any, /, **values: Any) -> None
         ClaimError, TypeError, ValueError: as `claim` does.
     """
     record = {"kind": "answer", "of": _name("prediction", prediction)}
-    _state(record, "Measured: ", sentence, holds, None, values)
+    _state(record, "Answer: ", sentence, holds, None, values)
 
 
 def verdict(belief: str, judgement: str, sentence: str, holds: Any, /, **values: Any) -> None:
