@@ -8,6 +8,7 @@ from . import (
     api,
     aria,
     execution,
+    folds,
     glossary,
     instructors,
     katex,
@@ -19,9 +20,23 @@ from . import (
     questions,
     quiz,
     sharing,
+    tables,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, pages, questions, quiz, sharing)
+PARTS = (
+    aria,
+    execution,
+    folds,
+    kernels,
+    katex,
+    lean,
+    links,
+    pages,
+    questions,
+    quiz,
+    sharing,
+    tables,
+)
 APPENDICES = (api, glossary, instructors, misconceptions)
 
 
