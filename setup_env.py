@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST_COLAB = (3, 11), (3, 13)  # Colab's pinned releases have no wheels beyond 3.13
 LOCK = "tests/ci-constraints.txt"
 REQUIREMENTS = {
-    ".venv": ["-e", ".[book,test,dev]"],
-    ".venv-colab": ["-c", "tests/colab-constraints.txt", ".", "ipykernel", "ipython", "ipywidgets"],
+    ".venv": ["-e", ".[book,labs,test,dev]"],
+    ".venv-colab": ["-c", "tests/colab-constraints.txt", ".[labs]", "ipykernel", "ipython"],
 }
 
 

@@ -101,12 +101,12 @@ def test_a_finished_environment_is_left_alone(machine, name):
 
 def test_the_environments_hold_what_they_promise(machine):
     machine.set_up(".venv")
-    assert machine.pip_arguments()[-2:] == ["-e", ".[book,test,dev]"]
-    assert {"book", "test", "dev"} == set(PROJECT["optional-dependencies"])
+    assert machine.pip_arguments()[-2:] == ["-e", ".[book,labs,test,dev]"]
+    assert {"book", "labs", "test", "dev"} == set(PROJECT["optional-dependencies"])
     machine.set_up(".venv-colab")
     arguments = machine.pip_arguments()
     assert arguments[arguments.index("-c") + 1] == "tests/colab-constraints.txt"
-    assert "." in arguments
+    assert ".[labs]" in arguments
     assert "-e" not in arguments
 
 
@@ -386,7 +386,7 @@ def test_the_changelog_knows_this_version_and_what_comes_next():
     assert dates[1] == str(citation["date-released"])
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "STYLE.md"])
 def test_links_between_files_lead_somewhere(name):
     text = re.sub(r"```.*?```|`[^`\n]+`", "", (ROOT / name).read_text(), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]

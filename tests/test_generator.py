@@ -429,6 +429,7 @@ FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
         (["hide-cell", "stub"], FORM, "# @title Code\n"),
         (["solution"], FORM, "# @title Solution\n"),
         (["hide-input", "solution"], FORM, "# @title Solution\n"),
+        (["claims"], FORM, "# @title Check\n"),
     ],
 )
 def test_tags_stay_and_fold(root, tags, metadata, title):
@@ -615,7 +616,7 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         (
             f"{CELL}:tags: [hidden]\n\nb\n```",
             1,
-            "unknown tag 'hidden'; allowed: hide-cell, hide-in",
+            "unknown tag 'hidden'; allowed: claims, hide-cell, hide-in",
         ),
         (
             f"{CELL}:load: a.py\n```",
@@ -887,7 +888,7 @@ def test_cells_of_each_notebook_are_those_that_the_build_executed(path):
     setup, *notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert setup.source == notebooks.opening(path.stem, project.ROOT)[1]["source"]
     for cell in notebook.cells:
-        cell.source = re.sub(r"^# @title (Code|Solution)\n", "", cell.source)
+        cell.source = re.sub(r"^# @title (Check|Code|Solution)\n", "", cell.source)
     page = caches.Page(path.stem, path, notebook)
     folder = caches.CACHES / path.stem / page.state(caches.whole_package())
     assert folder.exists(), "the book was built with another package: run make book"

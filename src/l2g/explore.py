@@ -17,7 +17,10 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
+from l2g.labs import live
 from l2g.numbers import in_interval, whole_number
+
+__all__ = ["Explorable", "live"]
 
 Field = dict[str, Any]
 

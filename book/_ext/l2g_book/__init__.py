@@ -8,13 +8,16 @@ from . import (
     api,
     aria,
     execution,
+    figures,
     folds,
     glossary,
     instructors,
     katex,
     kernels,
     lean,
+    ledger,
     links,
+    minutes,
     misconceptions,
     pages,
     questions,
@@ -23,21 +26,9 @@ from . import (
     tables,
 )
 
-PARTS = (
-    aria,
-    execution,
-    folds,
-    kernels,
-    katex,
-    lean,
-    links,
-    pages,
-    questions,
-    quiz,
-    sharing,
-    tables,
-)
-APPENDICES = (api, glossary, instructors, misconceptions)
+PARTS = (aria, execution, figures, folds, kernels, katex, lean, links)
+PARTS += (minutes, pages, questions, quiz, sharing, tables)
+APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def lead_to_notebook(
             button["url"] = colab_url(page)
             button["icon"] = "fas fa-play"  # the logo weighs more than the menu it stands in
             button["tooltip"] = "Run this chapter in Colab"
+    context["body"] = context["body"].replace('href="#in-colab"', f'href="{colab_url(page)}"')
 
 
 def runs_notebook(button: dict[str, Any]) -> bool:

@@ -14,8 +14,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from .pages import COMPUTED, chapters, heading, numbered
-from .project import chapter_sources
+from .pages import COMPUTED, heading, numbered
+from .project import chapter_sources, chapters
 from .questions import asked, closing
 
 PAGE = "misconceptions"

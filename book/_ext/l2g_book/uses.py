@@ -164,6 +164,8 @@ class Package:
 
     def explorables(self, tree: ast.AST) -> set[Path]:
         """Returns the pages of the explorables that the code shows, or of all."""
+        if not mentions(tree, "Explorable"):
+            return set()  # a live lab alone
         folder = self.folder / "explorables"
         paths = [folder / f"{name}.html" for name in literals(tree, "Explorable")]
         if not paths or not all(path.is_file() for path in paths):
