@@ -26,9 +26,9 @@ from . import (
     tables,
 )
 
-PARTS = (aria, execution, figures, folds, kernels, katex, lean, links)
-PARTS += (minutes, pages, questions, quiz, sharing, tables)
-APPENDICES = (api, glossary, instructors, ledger, misconceptions)
+PARTS = [aria, execution, figures, folds, kernels, katex, lean, links]
+PARTS += [minutes, pages, questions, quiz, sharing, tables]
+APPENDICES = [api, glossary, instructors, ledger, misconceptions]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
