@@ -12,10 +12,20 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 # The layers of the package, from the ground up: a room may import rooms of lower layers only, and
 # within a layer none imports another. So there is no circle. Lazy imports in functions count, too.
 LAYERS = [
-    {"describe", "exercises", "files", "losses", "metrics", "numbers", "optim", "penalties"},
-    {"cache", "ensembles", "evidence", "explore", "history", "layers", "models", "resampling"}
+    {"describe", "files", "losses", "metrics", "numbers", "optim", "penalties"},
+    {
+        "cache",
+        "ensembles",
+        "evidence",
+        "exercises",
+        "explore",
+        "history",
+        "layers",
+        "models",
+        "resampling",
+    }
     | {"transforms"},
-    {"checkpoint", "data", "plots"},
+    {"checkpoint", "data", "plots", "progress"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},
     {"training"},

@@ -17,7 +17,8 @@ _HOME_OF = {
     "fit_many": "population",
     "claim": "evidence",
     "compare": "evidence",
-    "check": "evidence",
+    "check": "exercises",
+    "solution": "exercises",
     "Explorable": "explore",
 }
 
@@ -31,6 +32,7 @@ __all__ = [
     "fit_many",
     "load",
     "predict",
+    "solution",
 ]
 
 

@@ -22,8 +22,9 @@ def versions() -> dict[str, str]:
 
 # What the kernels inherit. No progress bars: they have no place in a finished page. One thread:
 # the networks are too small for more, and threads that wait for each other on a busy machine make
-# them many times slower; results then do not depend on the number of cores either.
-KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+# them many times slower; results then do not depend on the number of cores either. No record of
+# solved exercises: it belongs to whoever builds the book.
+KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1", "L2G_HOME": ""}
 
 
 def prepare(app: Sphinx, config: Config) -> None:
