@@ -22,6 +22,7 @@ import matplotlib.image
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from l2g_book import caches, counts
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKE = shutil.which("make")
@@ -72,7 +73,7 @@ $$ (eq:step)
 
 ```{code-cell} ipython3
 import torch
-from l2g import claim, verdict
+from l2g import claim
 
 threads = torch.get_num_threads()
 ```
@@ -82,10 +83,6 @@ threads = torch.get_num_threads()
 claim("a kernel has {n:count} *thread*", threads == 1, n=threads)
 ```
 
-```{code-cell} ipython3
-:tags: [claims]
-verdict("threads", "half true", "they cost {share:percent}", True, share=0.123)
-```
 """,
     ENTROPY: r"""
 After [the loop](05_training_loop.md) comes the softmax of {footcite:t}`bridle1990softmax`. This
@@ -308,9 +305,38 @@ def test_code_is_executed_in_its_chapter_only(book, site):
     book.edit(f"book/{LOOP}.md", "a kernel has", "each kernel has")
     status, _, executed = book.build()
     assert (status, executed) == (0, [LOOP])
-    claims = ["each kernel has 1 thread", "Half true. they cost 12.3 %"]
+    claims = ["each kernel has 1 thread"]
     assert book.ledger() == site.ledger() | {"5 · The training loop": claims}
     assert {row[0] for row in book.tables("environment")[1]} == {LOOP, ENTROPY, "Together"}
+
+
+def test_counts_are_shown_with_their_claims(book, site):
+    path = book.root / f"book/replication/{LOOP}.json"
+    template = "a kernel has {n:count} *thread*"
+    count = {"kind": "claim", "template": template, "held": 4, "fixed": False}
+    code = caches.read_page(book.root / f"book/{LOOP}.md").code()
+    for known, lines in [(code, ["held in 4 of 5 other seed sets; older package"]), ("other", [])]:
+        offsets = [1, 2, 3, 4, 5]
+        data = {"code": known, "package": "other", "offsets": offsets, "claims": [count]}
+        counts.write(path, data)
+        status, _, executed = book.build()
+        assert (status, executed) == (0, [])
+        shown = book.page(LOOP).select(".l2g-claim .l2g-held")
+        assert [line.get_text() for line in shown] == lines
+        sentence = " ".join(["a kernel has 1 thread", *lines])
+        assert book.ledger() == site.ledger() | {"5 · The training loop": [sentence]}
+
+
+def test_a_claim_below_a_caption_stops_the_build(book):
+    book.edit(f"book/{ENTROPY}.md", "plt.show()", 'plt.show()\nclaim("so it is", True)')
+    assert book.build().status == 0  # a chapter of the first edition
+    book.edit("book/course.yml", f"{ENTROPY}, edition: 1", ENTROPY)
+    book.edit(f"book/{ENTROPY}.md", "This\ndraft", "That\ndraft")
+    status, log, _ = book.build()
+    assert status != 0
+    wanted = f"{ENTROPY}: a cell with a caption makes a claim, which needs a cell of its own"
+    assert wanted in log
+    assert "so it is" in log
 
 
 def change(book, path):
@@ -477,11 +503,10 @@ def test_warnings_stop_every_build_until_they_are_mended(book):
 
 
 def test_chapter_without_a_claim_stops_the_build(book):
-    book.edit(f"book/{LOOP}.md", 'claim("a kernel has {n:count} *thread*", threads == 1,', "dict(")
     book.edit(
         f"book/{LOOP}.md",
-        'verdict("threads", "half true", "they cost {share:percent}", True,',
-        "dict(",
+        'claim("a kernel has {n:count} *thread*", threads == 1, n=threads',
+        "print(threads",
     )
     status, log, _ = book.build()
     assert status != 0
@@ -552,7 +577,7 @@ def test_file_from_another_host_stops_the_build(book, setting, address):
 
 def test_ledger_holds_every_claim_of_every_chapter(site):
     assert site.ledger() == {
-        "5 · The training loop": ["a kernel has 1 thread", "Half true. they cost 12.3 %"],
+        "5 · The training loop": ["a kernel has 1 thread"],
         "6 · Cross-entropy": [
             "“chance” costs < 1 nat & more (loss = 0.4142, runs = 3)",
             "a claim may stand alone",
@@ -604,7 +629,7 @@ def test_solution_is_folded(site):
 
 
 def test_claims_are_folded_and_their_sentences_shown(site):
-    claim, verdict = site.page(LOOP).select(".tag_claims")
+    (claim,) = site.page(LOOP).select(".tag_claims")
     assert "Show the check" in claim.details.summary.get_text()
     assert "Hide the check" in claim.details.summary.get_text()
     assert "{n:count}" in claim.details.get_text()
@@ -612,8 +637,6 @@ def test_claims_are_folded_and_their_sentences_shown(site):
     (shown,) = claim.select(".cell_output .l2g-claim")
     assert shown.get_text().strip() == "✓ a kernel has 1 thread"
     assert shown.em.get_text() == "thread"
-    (shown,) = verdict.select(".cell_output .l2g-verdict")
-    assert shown.get_text().strip() == "✓ Verdict: half true. they cost 12.3\N{NO-BREAK SPACE}%"
 
 
 def test_equations_are_numbered_on_each_page_where_they_have_a_label(site):

@@ -9,6 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from l2g_book import ledger
 from nbclient import NotebookClient
 
 from l2g.evidence import ClaimError, Comparison, answer, claim, verdict
@@ -285,3 +286,28 @@ def test_answers_and_verdicts_say_whose_they_are(outputs):
 
 def test_a_claim_that_is_false_where_seeds_are_varied_says_so(outputs):
     assert record(outputs[3])["holds"] is False
+
+
+def test_the_ledger_shows_the_same_sentence_with_its_judgement():
+    node = ledger.linked("08_metrics", LISTED | {"judgement": "half true", "counted": ""})
+    assert node.astext() == "Half true. At 12 % p goes"
+    assert [child.tagname for child in node[0].children if child.tagname != "#text"] == [
+        "strong",
+        "emphasis",
+        "literal",
+    ]
+    assert node[0]["refuri"] == "08_metrics.html#scale"
+    node = ledger.linked("08_metrics", LISTED | {"counted": "held in 5 of 5 other seed sets"})
+    assert node.astext() == "At 12 % p goes held in 5 of 5 other seed sets"
+
+
+LISTED = {"sentence": "*At* 12 % `p` goes", "section": "scale"}
+
+
+@pytest.mark.parametrize("text", ["*a* **b c** `d*e*f`", "2*3 and 4*5", "a * b", "**x", "plain"])
+def test_site_and_notebook_read_the_same_marks(text):
+    paragraph = "".join(node.astext() for node in ledger.marked(text))
+    assert paragraph == unmarked(text)
+    tags = {"emphasis": "em", "strong": "b", "literal": "code"}
+    made = [tags[node.tagname] for node in ledger.marked(text) if node.tagname in tags]
+    assert made == re.findall(r"<(em|b|code)>", marked(text))

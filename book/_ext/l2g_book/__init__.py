@@ -24,8 +24,10 @@ from . import (
     sharing,
 )
 
-PARTS = (aria, execution, figures, kernels, katex, lean, links)
-PARTS += (minutes, pages, questions, quiz, sharing)
+PARTS = (
+    *(aria, execution, figures, kernels, katex, lean),
+    *(links, minutes, pages, questions, quiz, sharing),
+)
 APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 

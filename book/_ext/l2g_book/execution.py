@@ -24,8 +24,12 @@ def versions() -> dict[str, str]:
 # finished page. One thread: the networks are too small for more, and threads that wait for each
 # other on a busy machine make them many times slower; results then do not depend on the number of
 # cores either. Figures are drawn for phones, too.
-KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "L2G_STATIC": "1"}
-KERNEL_ENVIRONMENT |= {"OMP_NUM_THREADS": "1", "L2G_PHONE": "1"}
+KERNEL_ENVIRONMENT = {
+    "TQDM_DISABLE": "1",
+    "L2G_STATIC": "1",
+    "L2G_PHONE": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 def prepare(app: Sphinx, config: Config) -> None:

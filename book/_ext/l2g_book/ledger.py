@@ -11,11 +11,12 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+from . import counts
 from .pages import COMPUTED, heading, numbered
 from .project import chapters
 
 PAGE = "ledger"
-CLAIM = re.compile(r'<div class="l2g-claim[^"]*" data-claim="([^"]*)"')
+BOX = re.compile(r'<div class="l2g-claim[^"]*" data-claim="([^"]*)"[^>]*>.*?(?=</div>)', re.DOTALL)
 # The marks of a sentence, as l2g.evidence shows them in notebooks.
 MARKS = re.compile(
     r"`(?P<literal>[^`]+)`|(?<![\w*])\*\*(?P<strong>\S(?:[^*]*\S)?)\*\*(?!\w)"
@@ -27,16 +28,50 @@ Claim = dict[str, Any]  # the record that the claim's output carries, and its se
 
 def records(text: str) -> list[Claim]:
     """Returns the records of the claims that the HTML of an output shows."""
-    return [json.loads(html.unescape(match)) for match in CLAIM.findall(text)]
+    return [record(box) for box in BOX.finditer(text)]
+
+
+def record(box: re.Match[str]) -> Claim:
+    return json.loads(html.unescape(box[1]))
 
 
 def collect_claims(app: Sphinx, doctree: nodes.document) -> None:
-    """Reads the claims off the executed cells; they stay with the page's metadata."""
-    app.env.metadata[app.env.docname][PAGE] = [
-        record | {"section": section_of(raw)}
-        for raw in doctree.findall(nodes.raw)
-        for record in records(raw.astext())
-    ]
+    """Reads the claims off the executed cells, and tells each how often it held elsewhere.
+
+    They stay with the page's metadata.
+    """
+    outputs = [raw for raw in doctree.findall(nodes.raw) if BOX.search(raw.astext())]
+    claims = [claim for raw in outputs for claim in records(raw.astext())]
+    told = counts.of_page(app)
+    lines = iter([told.get(key, "") for key in counts.keyed(claims)])
+
+    def with_line(box: re.Match[str]) -> str:
+        line = next(lines)
+        found.append(record(box) | {"section": section_of(raw), "counted": line})
+        return box[0] + (f' <span class="l2g-held">{html.escape(line)}</span>' if line else "")
+
+    found: list[Claim] = []
+    for raw in outputs:
+        raw.replace_self(nodes.raw("", BOX.sub(with_line, raw.astext()), **raw.attributes))
+    app.env.metadata[app.env.docname][PAGE] = found
+
+
+def refuse_captioned(app: Sphinx, doctree: nodes.document) -> None:
+    """The caption of a cell stands under each of its outputs: a claim needs a cell of its own.
+
+    Raises:
+        ExtensionError: a claim stands in a cell with a caption.
+    """
+    editions = {chapter["name"]: chapter.get("edition") for chapter in chapters()}
+    if editions.get(app.env.docname) == 1:
+        return
+    for figure in doctree.findall(nodes.figure):
+        for raw in figure.findall(nodes.raw):
+            for claim in records(raw.astext()):
+                raise ExtensionError(
+                    f"{app.env.docname}: a cell with a caption makes a claim, which needs a cell "
+                    f"of its own, tagged claims: {claim['sentence']}"
+                )
 
 
 def section_of(node: nodes.Node) -> str:
@@ -85,7 +120,11 @@ def linked(name: str, claim: Claim) -> nodes.paragraph:
     link = nodes.reference("", "", *marked(claim["sentence"]), refuri=place, classes=["l2g-place"])
     if "judgement" in claim:
         link.insert(0, nodes.strong("", f"{claim['judgement'].capitalize()}. "))
-    return nodes.paragraph("", "", link)
+    line = nodes.paragraph("", "", link)
+    if claim["counted"]:
+        line += nodes.Text(" ")
+        line += nodes.inline("", claim["counted"], classes=["l2g-held"])
+    return line
 
 
 def marked(sentence: str) -> Iterator[nodes.Node]:
@@ -104,5 +143,7 @@ def setup(app: Sphinx) -> None:
     COMPUTED.add(PAGE)
     app.add_directive(PAGE, Ledger)
     app.add_node(ledger_node)
+    app.connect("doctree-read", refuse_captioned)
     app.connect("doctree-read", collect_claims)
+    app.connect("env-get-outdated", counts.find_outdated)
     app.connect("doctree-resolved", fill_ledger)

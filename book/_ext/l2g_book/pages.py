@@ -148,11 +148,17 @@ def row(cells: Sequence[Cell]) -> nodes.row:
     return nodes.row("", *[nodes.entry("", paragraph) for paragraph in paragraphs])
 
 
-def refresh_computed(
+def find_outdated(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
-    """Whenever a chapter is read again, the pages computed from all chapters are too."""
-    return sorted(COMPUTED & env.found_docs) if added | changed | removed else []
+    """Where a chapter is gone, the pages computed from all chapters are outdated."""
+    return sorted(COMPUTED & env.found_docs) if removed else []
+
+
+def read_computed_too(app: Sphinx, env: BuildEnvironment, names: list[str]) -> None:
+    """Whenever a page is read again, for whatever reason, those computed from all pages are too."""
+    if names:
+        names += sorted(COMPUTED & env.found_docs - {*names})
 
 
 def warn_of_unlisted(
@@ -173,5 +179,6 @@ def setup(app: Sphinx) -> None:
     app.add_directive("run-times", RunTimes)
     app.add_node(run_times_node)
     app.connect("doctree-resolved", fill_run_times)
-    app.connect("env-get-outdated", refresh_computed)
+    app.connect("env-get-outdated", find_outdated)
+    app.connect("env-before-read-docs", read_computed_too, priority=400)  # before execution
     app.connect("env-get-outdated", warn_of_unlisted)
