@@ -625,6 +625,7 @@ def test_solution_is_folded(site):
     assert "Show the solution" in cell.details.summary.get_text()
     assert "Hide the solution" in cell.details.summary.get_text()
     assert "6 * 7" in " ".join(cell.details.get_text().split())
+    assert "the answer is 42" in cell.details.get_text()  # its outcome is part of the fold
     assert not cell.details.has_attr("open")
 
 
