@@ -48,7 +48,8 @@ def collect_claims(app: Sphinx, doctree: nodes.document) -> None:
     def with_line(box: re.Match[str]) -> str:
         line = next(lines)
         found.append(record(box) | {"section": section_of(raw), "counted": line})
-        return box[0] + (f' <span class="l2g-held">{html.escape(line)}</span>' if line else "")
+        told = f' <a class="l2g-held" href="{PAGE}.html">{html.escape(line)}</a>'
+        return box[0] + (told if line else "")
 
     found: list[Claim] = []
     for raw in outputs:
