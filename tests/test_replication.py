@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import torch
 from l2g_book import caches, counts, replicate
-from l2g_book.pages import chapters
-from l2g_book.project import ROOT, chapter_sources
+from l2g_book.project import ROOT, chapter_sources, chapters
 
 from l2g import data
 
