@@ -1,6 +1,5 @@
 """What teachers plan with, computed from the chapters: minutes, order, checked exercises."""
 
-import ast
 import re
 from typing import Any
 
@@ -8,10 +7,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from l2g.exercises import chapters as exercises
+
 from .pages import COMPUTED, PLAN, Cell, chapters, run_time, table
 from .project import ROOT
 
-EXERCISES = ROOT / "src/l2g/exercises"
 MINUTES = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read,\s+([\w\s]+?)\s+to\s+run")
 
 
@@ -33,13 +33,7 @@ def minutes(name: str) -> int:
 
 def checked(number: int) -> list[str]:
     """Returns the names of a chapter's exercises that check themselves, in their order."""
-    path = EXERCISES / f"ch{number:02}.py"
-    if not path.exists():
-        return []
-    calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
-    made = [call for call in calls if getattr(call.func, "id", "") == "Exercise"]
-    names = [next(k.value for k in call.keywords if k.arg == "name") for call in made]
-    return [str(ast.literal_eval(name)) for name in names]
+    return [exercise.name for exercise in exercises().get(number, ())]
 
 
 def link(number: int, found: set[str]) -> list[nodes.Node]:
