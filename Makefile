@@ -14,11 +14,11 @@ SITE := book/_build/html/index.html
 UNFINISHED := book/_build/.unfinished
 
 # One thread for each worker, as when the book is built: threads that compete for a core spin.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 L2G_HOME= $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks test test-colab check bench study lock clean distclean .venv .venv-colab
+.PHONY: help book notebooks student test test-colab check bench study lock clean distclean .venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ book: notebooks ## execute the chapters that changed and build the site
 
 notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 	@$(BIN)/python book/_ext/l2g_book/notebooks.py
+
+student: .venv ## write notebooks without solutions to student/, to hand out
+	@$(BIN)/python book/_ext/l2g_book/notebooks.py --without-solutions student
 
 # The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser

@@ -25,7 +25,7 @@ LAYERS = [
         "resampling",
     }
     | {"transforms"},
-    {"checkpoint", "data", "plots", "progress"},
+    {"checkpoint", "data", "grade", "plots", "progress"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},
     {"training"},
