@@ -15,7 +15,7 @@ LAYERS = [
     {"describe", "files", "losses", "metrics", "numbers", "optim", "penalties", "tables"},
     {"cache", "ensembles", "evidence", "exercises", "history", "labs", "layers", "models"}
     | {"resampling", "transforms"},
-    {"checkpoint", "data", "explore", "plots", "progress"},
+    {"checkpoint", "data", "explore", "grade", "plots", "progress"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},
     {"training"},
