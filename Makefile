@@ -18,7 +18,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks test test-colab check bench study lock clean distclean .venv .venv-colab
+.PHONY: help book notebooks chapter form test test-colab replicate check bench gpu study lock clean distclean \
+	.venv .venv-colab
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +35,11 @@ book: notebooks ## execute the chapters that changed and build the site
 
 notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 	@$(BIN)/python book/_ext/l2g_book/notebooks.py
+	@$(BIN)/python book/_ext/l2g_book/readme.py
+
+chapter: .venv ## lay out a chapter of the plan that passes every test: make chapter N=03
+	@$(BIN)/python book/_ext/l2g_book/new_chapter.py '$(N)'
+	@$(MAKE) --no-print-directory notebooks
 
 # The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser
@@ -43,11 +49,18 @@ test-colab: .venv .venv-colab ## run the notebooks and the live labs with the re
 	@.venv-colab/bin/python -Xfrozen_modules=off -m ipykernel install --sys-prefix --name colab >/dev/null
 	JUPYTER_PATH=.venv-colab/share/jupyter $(PYTEST) --nbmake --nbmake-timeout=600 --nbmake-kernel=colab chapters tests/test_live.py
 
+replicate: .venv ## execute chapters under other seeds (CHAPTER="06 09"; OFFSETS="7000 8000" or fresh)
+	@$(BIN)/python book/_ext/l2g_book/replicate.py --chapter $(CHAPTER) --offsets $(OFFSETS)
+
 check: .venv ## check style, types and that the notebooks are current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python book/_ext/l2g_book/notebooks.py --check
+	$(BIN)/python book/_ext/l2g_book/readme.py --check
+
+form: .venv ## measure each chapter against the form in STYLE.md
+	@$(BIN)/python book/_ext/l2g_book/form.py
 
 study: .venv ## run what the CIFAR-100 study still lacks (hours on a CPU; go on any time)
 	$(BIN)/python -m l2g.study
@@ -58,6 +71,9 @@ bench: .venv ## measure speed, as ratios in one run (installs the trainers to co
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/population.py
 	$(BIN)/python benchmarks/optimizers.py
+
+gpu: .venv ## hold what is computed on a GPU against the CPU (needs CUDA, takes minutes)
+	$(BIN)/python benchmarks/gpu.py
 
 # The oldest Python's releases run on the newer ones, too; what CUDA adds depends on the machine.
 lock: .venv ## write the releases in .venv to tests/ci-constraints.txt, which CI uses

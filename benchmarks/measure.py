@@ -13,11 +13,11 @@ from l2g.evaluation import choose_device
 DEVICE = choose_device()
 
 
-def hardware() -> str:
+def hardware(device: torch.device = DEVICE) -> str:
     """Versions and hardware, for the first line of every output."""
-    chip = torch.cuda.get_device_name() if DEVICE.type == "cuda" else platform.machine()
+    chip = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return (
-        f"torch {torch.__version__}, Python {platform.python_version()}, {DEVICE} ({chip}), "
+        f"torch {torch.__version__}, Python {platform.python_version()}, {device} ({chip}), "
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
     )
 

@@ -22,6 +22,7 @@ import matplotlib.image
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from l2g_book import caches, counts
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKE = shutil.which("make")
@@ -75,8 +76,13 @@ import torch
 from l2g import claim
 
 threads = torch.get_num_threads()
-claim("a kernel has one thread", threads == 1, {"threads": threads})
 ```
+
+```{code-cell} ipython3
+:tags: [claims]
+claim("a kernel has {n:count} *thread*", threads == 1, n=threads)
+```
+
 """,
     ENTROPY: r"""
 After [the loop](05_training_loop.md) comes the softmax of {footcite:t}`bridle1990softmax`. This
@@ -219,10 +225,12 @@ class Book:
         ]
 
     def ledger(self):
-        """Sentences with their values, by chapter."""
+        """The sentences with their numbers, by chapter."""
         headings = self.page("ledger").select("article .l2g-part")
+        lists = self.page("ledger").select("article .l2g-ledger")
         texts = [heading.get_text() for heading in headings]
-        return dict(zip(texts, self.tables("ledger"), strict=True))
+        items = [[" ".join(item.get_text().split()) for item in found("li")] for found in lists]
+        return dict(zip(texts, items, strict=True))
 
     def download(self, name):
         (href,) = self.links(name, ".ipynb")
@@ -297,9 +305,38 @@ def test_code_is_executed_in_its_chapter_only(book, site):
     book.edit(f"book/{LOOP}.md", "a kernel has", "each kernel has")
     status, _, executed = book.build()
     assert (status, executed) == (0, [LOOP])
-    claims = [("each kernel has one thread", "threads: 1")]
+    claims = ["each kernel has 1 thread"]
     assert book.ledger() == site.ledger() | {"5 · The training loop": claims}
     assert {row[0] for row in book.tables("environment")[1]} == {LOOP, ENTROPY, "Together"}
+
+
+def test_counts_are_shown_with_their_claims(book, site):
+    path = book.root / f"book/replication/{LOOP}.json"
+    template = "a kernel has {n:count} *thread*"
+    count = {"kind": "claim", "template": template, "held": 4, "fixed": False}
+    code = caches.read_page(book.root / f"book/{LOOP}.md").code()
+    for known, lines in [(code, ["held in 4 of 5 other seed sets; older package"]), ("other", [])]:
+        offsets = [1, 2, 3, 4, 5]
+        data = {"code": known, "package": "other", "offsets": offsets, "claims": [count]}
+        counts.write(path, data)
+        status, _, executed = book.build()
+        assert (status, executed) == (0, [])
+        shown = book.page(LOOP).select(".l2g-claim .l2g-held")
+        assert [line.get_text() for line in shown] == lines
+        sentence = " ".join(["a kernel has 1 thread", *lines])
+        assert book.ledger() == site.ledger() | {"5 · The training loop": [sentence]}
+
+
+def test_a_claim_below_a_caption_stops_the_build(book):
+    book.edit(f"book/{ENTROPY}.md", "plt.show()", 'plt.show()\nclaim("so it is", True)')
+    assert book.build().status == 0  # a chapter of the first edition
+    book.edit("book/course.yml", f"{ENTROPY}, edition: 1", ENTROPY)
+    book.edit(f"book/{ENTROPY}.md", "This\ndraft", "That\ndraft")
+    status, log, _ = book.build()
+    assert status != 0
+    wanted = f"{ENTROPY}: a cell with a caption makes a claim, which needs a cell of its own"
+    assert wanted in log
+    assert "so it is" in log
 
 
 def change(book, path):
@@ -314,7 +351,7 @@ def test_page_is_executed_again_when_what_it_imports_changes(book):
     for path, executed in [
         ("losses/__init__.py", [LOOP]),
         ("layers/dropout.py", []),
-        ("evidence.py", [LOOP, ENTROPY]),
+        ("evidence/words.py", [LOOP, ENTROPY]),
     ]:
         change(book, path)
         build = book.build()
@@ -323,7 +360,7 @@ def test_page_is_executed_again_when_what_it_imports_changes(book):
 
 
 def test_results_of_the_code_before_last_are_dropped(book):
-    source = book.root / "src/l2g/evidence.py"
+    source = book.root / "src/l2g/evidence/claims.py"
     first = source.read_text()
     states = [book.caches(LOOP)]
     for change in ("# one\n", "# two\n"):
@@ -388,8 +425,12 @@ def test_unfinished_build_is_finished_from_the_cache(book, site):
     [
         ("loss = 1 / (loss > 1)", "ZeroDivisionError: division by zero"),
         ('claim("pigs fly", loss > 1, {"pigs": 0})', "this does not hold: pigs fly  (pigs = 0)"),
+        (
+            'claim("*pigs* fly {high:.1f} m, {low:.1f} at least", loss > 1, high=2.25, low=0)',
+            "this does not hold: pigs fly 2.2 m, 0.0 at least",
+        ),
     ],
-    ids=["error", "claim"],
+    ids=["error", "claim", "claim in words"],
 )
 def test_failing_cell_stops_the_build_until_it_is_mended(book, code, message):
     chapter = f"book/{ENTROPY}.md"
@@ -462,7 +503,11 @@ def test_warnings_stop_every_build_until_they_are_mended(book):
 
 
 def test_chapter_without_a_claim_stops_the_build(book):
-    book.edit(f"book/{LOOP}.md", 'claim("a kernel', 'print("a kernel')
+    book.edit(
+        f"book/{LOOP}.md",
+        'claim("a kernel has {n:count} *thread*", threads == 1, n=threads',
+        "print(threads",
+    )
     status, log, _ = book.build()
     assert status != 0
     assert f"{LOOP} makes no claim" in log
@@ -532,10 +577,10 @@ def test_file_from_another_host_stops_the_build(book, setting, address):
 
 def test_ledger_holds_every_claim_of_every_chapter(site):
     assert site.ledger() == {
-        "5 · The training loop": [("a kernel has one thread", "threads: 1")],
+        "5 · The training loop": ["a kernel has 1 thread"],
         "6 · Cross-entropy": [
-            ("“chance” costs < 1 nat & more", "loss: 0.4142, runs: 3"),
-            ("a claim may stand alone", "—"),
+            "“chance” costs < 1 nat & more (loss = 0.4142, runs = 3)",
+            "a claim may stand alone",
         ],
     }
 
@@ -581,6 +626,17 @@ def test_solution_is_folded(site):
     assert "Hide the solution" in cell.details.summary.get_text()
     assert "6 * 7" in " ".join(cell.details.get_text().split())
     assert not cell.details.has_attr("open")
+
+
+def test_claims_are_folded_and_their_sentences_shown(site):
+    (claim,) = site.page(LOOP).select(".tag_claims")
+    assert "Show the check" in claim.details.summary.get_text()
+    assert "Hide the check" in claim.details.summary.get_text()
+    assert "{n:count}" in claim.details.get_text()
+    assert not claim.details.has_attr("open")
+    (shown,) = claim.select(".cell_output .l2g-claim")
+    assert shown.get_text().strip() == "✓ a kernel has 1 thread"
+    assert shown.em.get_text() == "thread"
 
 
 def test_equations_are_numbered_on_each_page_where_they_have_a_label(site):

@@ -215,6 +215,11 @@ def test_the_file_holds_tensors_and_plain_values_only(path):
 
 # --- Another configuration ------------------------------------------------------------------------
 
+
+def half(logits, targets):  # a metric of another kind under a name that is taken
+    return (logits.argmax(1) == targets).double().mean() / 2
+
+
 OTHER = {
     "seed": ({"seed": 4}, "seed: 3 there, 4 here"),
     "batch_size": ({"batch_size": 64}, "batch_size: 32 there, 64 here"),
@@ -230,6 +235,7 @@ OTHER = {
     "no_stopping": ({"early_stopping": None}, "hooks: "),
     "columns": ({"eval_train": False}, "columns: "),
     "metrics": ({"metrics": {}}, "columns: "),
+    "a metric": ({"metrics": {"accuracy": half}}, "metrics: .* there, .*half.* here"),
 }
 
 

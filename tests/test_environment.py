@@ -386,7 +386,7 @@ def test_the_changelog_knows_this_version_and_what_comes_next():
     assert dates[1] == str(citation["date-released"])
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "STYLE.md"])
 def test_links_between_files_lead_somewhere(name):
     text = re.sub(r"```.*?```|`[^`\n]+`", "", (ROOT / name).read_text(), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]

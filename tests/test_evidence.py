@@ -14,8 +14,8 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
-from l2g import evidence
-from l2g.evidence import ClaimError, Comparison, _interval, check, claim, compare
+from l2g.evidence import ClaimError, Comparison, check, claim, compare, comparisons
+from l2g.evidence.comparisons import _interval
 
 # --- claim
 
@@ -121,8 +121,8 @@ def test_a_notebook_shows_a_claim_with_its_record(notebook):
     assert output.data["text/plain"] == "✓ a < b & c  (loss = 0.1235, p = inf)"
     page = output.data["text/html"]
     record = json.loads(html.unescape(re.search('data-claim="([^"]*)"', page).group(1)))
-    assert record["sentence"] == "a < b & c"
-    assert record["value"] == {"loss": pytest.approx(0.12345), "p": "inf"}
+    assert record["template"] == "a < b & c"
+    assert record["values"] == {"loss": pytest.approx(0.12345), "p": "inf"}
     assert page.startswith('<div class="l2g-claim" ')
     assert "✓ a &lt; b &amp; c" in page
     assert "(loss = 0.1235, p = inf)" in page
@@ -290,7 +290,7 @@ def test_resamples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch):
     at_once = compare(a, b, resamples=1000)
     assert means.min() <= at_once.low < at_once.high <= means.max()
     for numbers_at_once in (1, 50, 6999, 7000):
-        monkeypatch.setattr(evidence, "NUMBERS_AT_ONCE", numbers_at_once)
+        monkeypatch.setattr(comparisons, "NUMBERS_AT_ONCE", numbers_at_once)
         assert compare(a, b, resamples=1000) == at_once
 
 

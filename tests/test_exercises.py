@@ -12,17 +12,7 @@ from l2g import check
 from l2g.exercises import registry
 
 BOOK = Path(__file__).parents[1] / "book"
-CHAPTERS = {
-    "ch01": BOOK / "01_generalization.md",
-    "ch02": BOOK / "02_bias_variance.md",
-    "ch06": BOOK / "06_cross_entropy.md",
-    "ch09": BOOK / "09_gradient_descent.md",
-    "ch10": BOOK / "10_momentum.md",
-    "ch11": BOOK / "11_adaptive.md",
-    "ch12": BOOK / "12_schedules.md",
-    "ch18": BOOK / "18_batchnorm.md",
-    "ch19": BOOK / "19_regularization_study.md",
-}
+CHAPTERS = {f"ch{path.name[:2]}": path for path in BOOK.glob("[0-9][0-9]_*.md")}
 EXERCISES = registry()
 MISTAKES = [(name, hint) for name, exercise in EXERCISES.items() for hint in exercise.mistakes]
 
@@ -45,8 +35,6 @@ def answers_in_the_book(name, tag):
     """The functions that the chapter's cells with this tag define under the exercise's name."""
     reference = EXERCISES[name].reference
     chapter = CHAPTERS[reference.__module__.rpartition(".")[2]]
-    if not chapter.exists():
-        pytest.skip(f"{chapter.name} is not written yet")
     answers = []
     for source in cells_tagged(chapter.read_text(encoding="utf-8"), tag):
         if f"def {reference.__name__}(" in source:

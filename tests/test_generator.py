@@ -340,6 +340,17 @@ def test_notebook_opens_with_links_and_its_source(root):
             "> **A**\n>\n> > **B**\n> >\n> > <details>\n> > <summary><b>C</b></summary>\n> >\n"
             "> > c\n> >\n> > </details>",
         ),
+        (
+            "a\n\n:::{predict} my-guess\nHow *large*,\nin $x$?\n\n- small\n- as\n  $y$\n:::",
+            "a\n\n> **Predict**\n>\n> How *large*,\n> in $x$?\n>\n> - **a)** small\n"
+            "> - **b)** as\n>   $y$",
+        ),
+        (
+            "::::{admonition} A\n:class: dropdown\n\n:::{belief} b\n“It is so.”\n\n- no choice\n\n"
+            "Why?\n:::\n::::",
+            "<details>\n<summary><b>A</b></summary>\n\n> **Belief**\n>\n> “It is so.”\n>\n"
+            "> - no choice\n>\n> Why?\n\n</details>",
+        ),
     ],
 )
 def test_construct(root, source, seen):
@@ -418,6 +429,7 @@ FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
         (["hide-cell", "stub"], FORM, "# @title Code\n"),
         (["solution"], FORM, "# @title Solution\n"),
         (["hide-input", "solution"], FORM, "# @title Solution\n"),
+        (["claims"], FORM, "# @title Check\n"),
     ],
 )
 def test_tags_stay_and_fold(root, tags, metadata, title):
@@ -574,7 +586,7 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         (
             "a\n\n:::{note}\nb\n:::",
             3,
-            "unknown directive {note}; allowed: admonition, code-cell, foot",
+            "unknown directive {note}; allowed: admonition, belief, code-cell, foot",
         ),
         ("a\n:::\nb\n:::", 2, "names no directive"),
         ("::::{admonition} A\n\n:::{glue} b\n:::\n::::", 3, "unknown directive {glue}"),
@@ -604,7 +616,7 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         (
             f"{CELL}:tags: [hidden]\n\nb\n```",
             1,
-            "unknown tag 'hidden'; allowed: hide-cell, hide-in",
+            "unknown tag 'hidden'; allowed: claims, hide-cell, hide-in",
         ),
         (
             f"{CELL}:load: a.py\n```",
@@ -663,6 +675,15 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         (QUIZ.replace("[x] ", ""), 7, "an answer starts with '- [ ] ' or '- [x] '"),
         (QUIZ.replace("\n\n  Yes.", ""), 7, "an indented paragraph explains the answer"),
         (QUIZ.replace("Yes.", "Yes,\n  {eq}`no`."), 10, "'no'"),
+        ("a\n\n:::{predict}\nb?\n:::", 3, "{predict} needs a name of a-z, 0-9 and single hyphens"),
+        (
+            ":::{belief} My_belief\n“b”\n:::",
+            1,
+            "{belief} needs a name of a-z, 0-9 and single hyphens",
+        ),
+        (":::{predict} a\n- b\n- c\n:::", 1, "{predict} is a question, then two options or more"),
+        (":::{predict} a\nb?\n\n- c\n:::", 1, "{predict} is a question, then two options or more"),
+        (":::{predict} a\nb?\n\n- c\n- {eq}`no`\n:::", 5, "'no'"),
     ],
 )
 def test_unknown_construct_stops_with_its_line(root, capsys, text, line, message):
@@ -867,7 +888,7 @@ def test_cells_of_each_notebook_are_those_that_the_build_executed(path):
     setup, *notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert setup.source == notebooks.opening(path.stem, project.ROOT)[1]["source"]
     for cell in notebook.cells:
-        cell.source = re.sub(r"^# @title (Code|Solution)\n", "", cell.source)
+        cell.source = re.sub(r"^# @title (Check|Code|Solution)\n", "", cell.source)
     page = caches.Page(path.stem, path, notebook)
     folder = caches.CACHES / path.stem / page.state(caches.whole_package())
     assert folder.exists(), "the book was built with another package: run make book"

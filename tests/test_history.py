@@ -36,6 +36,23 @@ def test_best_epoch_is_the_first_lowest_and_never_nan(losses, best):
         assert history_of(losses).best_epoch == best
 
 
+def test_the_best_epoch_goes_by_the_column_that_is_watched(tmp_path):
+    columns = {"val_loss": [1.0, 2.0, 3.0, 0.5], "val_accuracy": [0.1, NAN, 0.7, 0.7]}
+    history = History(0, columns, [0.1] * 4, monitor="val_accuracy", mode="max")
+    assert (history.best_epoch, history.best("val_loss").tolist()) == (2, [3.0])
+    many = History.stack([history, history])
+    assert (many.best_epoch, many.best("val_accuracy").tolist()) == ([2, 2], [0.7, 0.7])
+    many.save(tmp_path / "history.json")
+    assert History.load(tmp_path / "history.json").best_epoch == [2, 2]
+
+
+def test_a_history_that_was_saved_without_a_monitor_goes_by_the_loss():
+    older = {
+        k: v for k, v in history_of([3.0, 1.0]).to_dict().items() if k[:4] not in ("moni", "mode")
+    }
+    assert History.from_dict(older) == history_of([3.0, 1.0])
+
+
 @pytest.mark.parametrize("losses", [[2.0, 1.25], [NAN, NAN], []])
 def test_repr_is_one_readable_line(losses):
     text = repr(history_of(losses))

@@ -281,10 +281,12 @@ def test_folds_of_unequal_size_are_one_stack(kind, stacked):
 
 def test_bootstrap_draws_and_subsets(stacked):
     splits, generator = make_splits(), torch.Generator().manual_seed(0)
-    draws = [torch.randint(N_TRAIN, (n,), generator=generator) for n in (107, 30, 107, 31, 1)]
-    together = many(runs=5, train_indices=draws)
+    draws = [
+        torch.randint(N_TRAIN, (n,), generator=generator) for n in (107, 30, 107, 31, 107, 32, 1)
+    ]
+    together = many(runs=7, train_indices=draws)
     assert_same(together, [single(splits=pick(splits, i), seed=r) for r, i in enumerate(draws)])
-    assert sorted(stacked) == [2, 2]  # as many steps; the last run has nothing to be stacked with
+    assert stacked == [3, 3]  # as many steps; the last run has nothing to be stacked with
 
 
 def test_targets_with_noise():
@@ -330,14 +332,14 @@ class Scaled(nn.Linear):
 
 
 def test_settings_of_the_network_that_are_no_tensors_make_separate_stacks(stacked):
-    together = many(dropping, runs=5, hyper={"rate": [0.0, 1.0, 0.0, 1.0, 0.0]})
-    assert sorted(stacked) == [2, 3]
-    assert [model[1].p for model in together.models] == [0.0, 1.0, 0.0, 1.0, 0.0]
+    together = many(dropping, runs=6, hyper={"rate": [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]})
+    assert stacked == [3, 3]
+    assert [model[1].p for model in together.models] == [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
     unchanged = [
         bool((m[0][1].weight == dropping(r, 0)[0][1].weight).all())
         for r, m in enumerate(together.models)
     ]
-    assert unchanged == [False, True, False, True, False]  # no gradient passes a rate of 1
+    assert unchanged == [False, True, False, True, False, True]  # no gradient passes a rate of 1
     scales = [1.0, 2.0, 1.0]
     together = many(Scaled, hyper={"scale": scales})
     logits = [model(make_splits().val.x) for model in together.models]
@@ -382,6 +384,15 @@ def test_every_run_stops_early_by_itself(restore_best):
         values = together["val_loss"][r]
         expected = np.nanmin(values) if restore_best else values[~np.isnan(values)][-1]
         assert evaluate(model, val)["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_the_best_epochs_go_by_the_column_that_is_watched(stack):
+    stopping = EarlyStopping(patience=20, monitor="val_accuracy")
+    adam = partial(torch.optim.Adam, lr=0.1)
+    together = many(runs=3, epochs=20, optimizer=adam, early_stopping=stopping, stack=stack)
+    assert together.best_epoch == together["val_accuracy"].argmax(axis=1).tolist()
+    assert together.best_epoch != together["val_loss"].argmin(axis=1).tolist()
 
 
 @pytest.mark.parametrize("stack", [True, False])
@@ -443,15 +454,25 @@ def test_hooks_see_one_run_in_evaluation_mode_and_end_that_run(stack):
 # --- The fastest way ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("size", "batch_size", "sizes"), [(8, 16, [2]), (32, 128, [])])
+@pytest.mark.parametrize(("size", "batch_size", "sizes"), [(8, 16, [3]), (32, 128, [])])
 def test_large_convolutions_on_a_cpu_are_not_stacked(size, batch_size, sizes, stacked):
     x, y = torch.rand(128, 1, size, size), torch.arange(128) % 10
     splits = SimpleNamespace(train=Split(x, y), val=Split(x[:9], y[:9]))
     make_model = lambda seed: TinyConvNet(10, in_shape=(1, size, size), seed=seed)  # noqa: E731
     options = {"batch_size": batch_size, "epochs": 1}
-    together = many(make_model, splits, runs=2, **options)
+    together = many(make_model, splits, runs=3, **options)
     assert stacked == sizes
-    assert_same(together, [single(make_model, splits, seed=seed, **options) for seed in range(2)])
+    assert_same(together, [single(make_model, splits, seed=seed, **options) for seed in range(3)])
+
+
+@pytest.mark.parametrize(("runs", "sizes"), [(1, []), (2, []), (3, [3])])
+def test_so_few_runs_that_a_stack_would_be_slower_are_none(runs, sizes, stacked, monkeypatch):
+    tried = []
+    monkeypatch.setattr(population, "_obstacle", lambda *_: tried.append(1))
+    many(runs=runs, epochs=1)
+    assert (stacked, bool(tried)) == (sizes, bool(sizes))  # nothing is tried in vain
+    many(runs=runs, epochs=1, stack=True)
+    assert stacked == [*sizes, runs]
 
 
 @pytest.mark.filterwarnings("ignore:val_loss never improved")
@@ -650,8 +671,8 @@ def test_memory_that_does_not_suffice_is_said_before_it_is_taken(monkeypatch, st
     with pytest.raises(MemoryError, match=message):
         many(wide, runs=5)
     assert stacked == []
-    many(wide, runs=2)
-    assert stacked == [2]
+    many(wide, runs=3)
+    assert stacked == [3]
     built.clear()
     with pytest.raises(MemoryError, match=r"25 networks would take about 0\.03 GB"):
         many(wide, runs=25, stack=False)

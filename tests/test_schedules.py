@@ -545,7 +545,7 @@ def test_the_plot_shows_both_rules():
         (partial(CosineAnnealingLR, T_max=5, eta_min=-1.0), "eta_min must be at least 0"),
         (partial(CosineAnnealingWarmRestarts, T_0=5, T_mult=0), "T_mult must be at least 1"),
         (partial(OneCycleLR, total_steps=1), "total_steps must be at least 2, got 1"),
-        (partial(OneCycleLR, total_steps=9, pct_start=1.1), "pct_start must lie between 0 and 1"),
+        (partial(OneCycleLR, total_steps=9, pct_start=1.1), r"pct_start must lie in \[0, 1\]"),
         (partial(OneCycleLR, max_lr=-0.1, total_steps=9), "max_lr must be above 0"),
         (partial(ReduceLROnPlateau, mode="up"), "mode must be 'min' or 'max', got 'up'"),
         (

@@ -289,6 +289,17 @@ def test_best_weights_are_restored_when_the_epoch_limit_comes_first():
     assert evaluate(last, splits.val)["loss"] == pytest.approx(history["val_loss"][-1])
 
 
+def test_the_best_epoch_is_the_one_that_is_restored_whatever_is_watched():
+    splits, model = make_splits(), make_net(noisy=False)
+    stopping = EarlyStopping(patience=100, monitor="val_accuracy")
+    adam = partial(torch.optim.Adam, lr=0.1)
+    history = run(model, splits, optimizer=adam, epochs=40, early_stopping=stopping)
+    assert history.best_epoch == stopping.best_epoch == history["val_accuracy"].argmax()
+    assert history.best_epoch != history["val_loss"].argmin()
+    for name, value in evaluate(model, splits.val).items():
+        assert value == pytest.approx(history.best(f"val_{name}").item())
+
+
 class NaNInEvaluation(nn.Linear):
     def forward(self, x):
         return super().forward(x) * (1 if self.training else math.nan)

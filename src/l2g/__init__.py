@@ -16,6 +16,8 @@ _HOME_OF = {
     "predict": "evaluation",
     "fit_many": "population",
     "claim": "evidence",
+    "answer": "evidence",
+    "verdict": "evidence",
     "compare": "evidence",
     "check": "evidence",
     "Explorable": "explore",
@@ -23,6 +25,7 @@ _HOME_OF = {
 
 __all__ = [
     "Explorable",
+    "answer",
     "check",
     "claim",
     "compare",
@@ -31,6 +34,7 @@ __all__ = [
     "fit_many",
     "load",
     "predict",
+    "verdict",
 ]
 
 

@@ -1,7 +1,7 @@
 """What a network does on a split: all its outputs, its loss, its metrics (chapters 5 and 8)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -13,12 +13,10 @@ from l2g.checkpoint import seeded
 from l2g.checks import check_classes, check_model, ready
 from l2g.data import Split, Splits, batches
 from l2g.losses import cross_entropy
-from l2g.metrics import accuracy
+from l2g.metrics import Measure, accuracy
 from l2g.numbers import whole_number
 
 __all__ = ["choose_device", "evaluate", "predict"]
-
-Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 def predict(

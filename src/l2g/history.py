@@ -28,6 +28,9 @@ class History:
     run and (R, epochs) for many, NaN where a run has ended before the others; ``history.columns``
     holds the plain lists. Two histories are equal if all but ``seconds`` and ``models`` is.
 
+    Which epoch is the best is told by the column that early stopping watched, or else by
+    ``val_loss``.
+
     Attributes:
         seed: the seed of the run; many runs: a list of R.
         columns: name → one number per epoch; many runs: R such lists.
@@ -35,6 +38,8 @@ class History:
         stopped_early: whether a hook ended the run; many runs: a list of R.
         diverged: whether the run ended because its loss was NaN or infinite; many runs: a list.
         models: the trained networks of ``fit_many``, one per run; they are not saved.
+        monitor: the column that tells which epoch is the best.
+        mode: ``"min"`` if lower is better in it, ``"max"`` if higher is.
     """
 
     seed: int | list[int]
@@ -43,6 +48,8 @@ class History:
     stopped_early: bool | list[bool] = False
     diverged: bool | list[bool] = False
     models: list[nn.Module] = field(default_factory=list)
+    monitor: str = "val_loss"
+    mode: str = "min"
 
     @classmethod
     def stack(cls, runs: Sequence["History"], models: Sequence[nn.Module] = ()) -> "History":
@@ -59,6 +66,8 @@ class History:
             [bool(run.stopped_early) for run in runs],
             [bool(run.diverged) for run in runs],
             list(models),
+            runs[0].monitor,
+            runs[0].mode,
         )
 
     @property
@@ -68,16 +77,18 @@ class History:
 
     @property
     def best_epoch(self) -> Any:
-        """Index, from 0, of the lowest validation loss; NaN never counts, ``None`` if all are.
+        """Index, from 0, of the best epoch; NaN never counts, ``None`` if all are.
 
-        Many runs: a list of R.
+        Best is the lowest ``monitor``, with mode ``"max"`` the highest, and the first of several.
+        It is the epoch that early stopping restores, unless ``min_delta`` kept an earlier one. Many
+        runs: a list of R.
         """
-        losses = self["val_loss"]
-        best = [None if np.isnan(v).all() else int(np.nanargmin(v)) for v in np.atleast_2d(losses)]
-        return best if losses.ndim == 2 else best[0]
+        values = self[self.monitor] if self.mode == "min" else -self[self.monitor]
+        best = [None if np.isnan(v).all() else int(np.nanargmin(v)) for v in np.atleast_2d(values)]
+        return best if values.ndim == 2 else best[0]
 
     def best(self, name: str) -> np.ndarray:
-        """The column at each run's best epoch, (R,): one number per run, as ``compare`` wants it.
+        """A column at each run's ``best_epoch``, (R,): one number per run, as ``compare`` wants it.
 
         NaN for a run that has no best epoch.
         """
@@ -124,18 +135,22 @@ class History:
             "seconds": list(self.seconds),
             "stopped_early": self.stopped_early,
             "diverged": self.diverged,
+            "monitor": self.monitor,
+            "mode": self.mode,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "History":
-        """Inverse of ``to_dict``."""
+        """Inverse of ``to_dict``; without a ``monitor`` it is the default one."""
         seed, seconds = values["seed"], list(values["seconds"])
         shape = (len(seed), len(seconds)) if isinstance(seed, list) else (len(seconds),)
         arrays = {k: np.array(v, dtype=np.float64) for k, v in values["columns"].items()}
         if any(array.shape != shape for array in arrays.values()):
             raise ValueError(f"every column of this History needs the shape {shape}")
         columns = {name: array.tolist() for name, array in arrays.items()}
-        return cls(seed, columns, seconds, values["stopped_early"], values["diverged"])
+        watched = {name: values[name] for name in ("monitor", "mode") if name in values}
+        ended = {name: values[name] for name in ("stopped_early", "diverged")}
+        return cls(seed, columns, seconds, **ended, **watched)
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file, whole or not at all."""

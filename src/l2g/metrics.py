@@ -1,7 +1,11 @@
 """Metrics: numbers that say how good predictions are, without a gradient."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+Measure = Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) → one number: a metric, or a loss
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from l2g.numbers import in_unit_interval, not_negative
+
 # In these, all parameters called "...weight..." are matrices or kernels, all others biases.
 WEIGHTED = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 
@@ -57,9 +59,7 @@ def elastic_net(model: Weights, l1_ratio: float) -> Tensor:
     Raises:
         TypeError, ValueError: as for ``l1``; ``l1_ratio`` is no number in 0..1.
     """
-    rho = _number("l1_ratio", l1_ratio)
-    if rho > 1:
-        raise ValueError(f"l1_ratio must be at most 1, got {l1_ratio!r}")
+    rho = in_unit_interval("l1_ratio", l1_ratio)
     weights = list(_weights(model))
     return rho * l1(weights) + (1 - rho) * l2(weights)
 
@@ -77,7 +77,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    strength = _number("weight_decay", weight_decay)
+    strength = not_negative("weight_decay", weight_decay)
     decayed = _weights_of(model)
     chosen = {id(w) for w in decayed}
     others = [p for p in model.parameters() if id(p) not in chosen]
@@ -122,11 +122,3 @@ def _wide(w: Tensor) -> Tensor:
 
 def _total(sums: list[Tensor]) -> Tensor:
     return torch.stack([each.to(sums[0]) for each in sums]).sum()
-
-
-def _number(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} must be at least 0 and finite, got {value!r}")
-    return float(value)

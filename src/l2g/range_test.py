@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,10 +14,9 @@ from l2g.checkpoint import seeded
 from l2g.checks import check_roles, ready
 from l2g.data import Split, batches
 from l2g.losses import cross_entropy
-from l2g.numbers import whole_number
+from l2g.metrics import Measure
+from l2g.numbers import below_one, whole_number
 from l2g.optim.matched import Factory, Groups, optimizer_for
-
-Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,7 @@ def lr_range_test(
         raise ValueError(
             f"lowest and highest must be 0 < lowest < highest, got {lowest}, {highest}"
         )
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing must be at least 0 and below 1, got {smoothing!r}")
+    smoothing = below_one("smoothing", smoothing)
     check_roles(model, optimizer, None, ())
     device = next(model.parameters()).device
     split, model = ready("split", split, device), copy.deepcopy(model).train()

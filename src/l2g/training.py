@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from l2g.checkpoint import Checkpoint, seeded
 from l2g.checks import check_roles
 from l2g.data import Split, Splits, batches, to_float
-from l2g.evaluation import Measure, choose_device, measured, prepare, zeros
+from l2g.evaluation import choose_device, measured, prepare, zeros
 from l2g.history import EarlyStopping, History, Hook
 from l2g.losses import cross_entropy
+from l2g.metrics import Measure
 from l2g.numbers import whole_number
 from l2g.optim.matched import Groups, optimizer_for
 from l2g.schedules.pace import Pace
@@ -101,13 +102,13 @@ def fit(
     train, val, loss_or_nan, metrics = prepare(model, splits, loss, metrics, choose_device(device))
     check_last_batch(model, train.x, len(train.x), batch_size)
     watched = {"train": train, "val": val} if eval_train else {"val": val}
-    history = History(seed, empty_columns(watched, metrics, early_stopping))
+    history = empty_history(seed, watched, metrics, early_stopping)
     optim = optimizer_for(model, optimizer, groups)
     pace = Pace(schedule, optim)
     generator = torch.Generator().manual_seed(seed)
     hooks = [hook for hook in (early_stopping, *after_epoch) if hook is not None]
     settings: dict[str, Any] = dict(batch_size=batch_size, train=train, val=val)
-    settings |= dict(loss=loss, penalty=penalty, transform=transform)
+    settings |= dict(loss=loss, metrics=metrics, penalty=penalty, transform=transform)
     store = Checkpoint(checkpoint, model, optim, generator, [*hooks, pace.schedule], settings)
     learning = learning_modules(model)
     with seeded(seed, train.x.device), in_good_order(model, early_stopping):
@@ -222,13 +223,17 @@ def bar(steps: range, progress: bool, unit: str = "epoch") -> Iterable[int]:
     return tqdm(steps, desc="fit", unit=unit, delay=2, leave=False, **done)
 
 
-def empty_columns(
-    watched: Mapping[str, Split], metrics: Mapping[str, Measure], early_stopping: Any
-) -> dict[str, list[float]]:
+def empty_history(
+    seed: int,
+    watched: Mapping[str, Split],
+    metrics: Mapping[str, Measure],
+    early_stopping: EarlyStopping | None,
+) -> History:
     measures = ["loss", *metrics]
     names = ["running_loss", *(f"{split}_{measure}" for split in watched for measure in measures)]
-    if early_stopping is not None and early_stopping.monitor not in names:
-        raise ValueError(
-            f"monitor must be one of {', '.join(names)}, got {early_stopping.monitor!r}"
-        )
-    return {name: [] for name in names}
+    history = History(seed, {name: [] for name in names})
+    if early_stopping is not None:
+        history.monitor, history.mode = early_stopping.monitor, str(early_stopping.mode)
+    if history.monitor not in names:
+        raise ValueError(f"monitor must be one of {', '.join(names)}, got {history.monitor!r}")
+    return history

@@ -42,7 +42,7 @@ def test_no_serious_violation(page, scheme, name):
     assert grave(page, scheme) == []
 
 
-@pytest.mark.parametrize("pale", [".l2g-verdict", ".cell_input pre *", "figcaption p"])
+@pytest.mark.parametrize("pale", [".l2g-reply", ".cell_input pre *", "figcaption p"])
 def test_pale_text_is_found(page, scheme, pale):
     page.goto((SITE / "06_cross_entropy.html").as_uri())
     page.add_style_tag(content=f"{pale} {{ color: #888 !important; background: #999 }}")

@@ -229,7 +229,7 @@ def test_a_quiz_answers_to_the_keyboard(page, site, name):
     for quiz in page.locator(".l2g-quiz").all():
         verdicts = []
         for answer in quiz.locator("details").all():
-            verdict = answer.locator(".l2g-verdict")
+            verdict = answer.locator(".l2g-reply")
             assert not verdict.is_visible()
             answer.locator("summary").focus()
             page.keyboard.press("Enter")

@@ -8,20 +8,27 @@ from . import (
     api,
     aria,
     execution,
+    figures,
     glossary,
     instructors,
     katex,
     kernels,
     lean,
+    ledger,
     links,
+    minutes,
     misconceptions,
     pages,
+    questions,
     quiz,
     sharing,
 )
 
-PARTS = (aria, execution, kernels, katex, lean, links, pages, quiz, sharing)
-APPENDICES = (api, glossary, instructors, misconceptions)
+PARTS = (
+    *(aria, execution, figures, kernels, katex, lean),
+    *(links, minutes, pages, questions, quiz, sharing),
+)
+APPENDICES = (api, glossary, instructors, ledger, misconceptions)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from jupyter_cache import get_cache
 from jupyter_cache.base import JupyterCacheAbstract
+from myst_nb.core.config import NbParserConfig
 from myst_nb.core.read import create_nb_reader
+from myst_parser.config.main import MdParserConfig
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -27,20 +29,39 @@ class Page(NamedTuple):
     path: Path
     notebook: Any
 
+    @property
+    def cells(self) -> list[str]:
+        return [cell.source for cell in self.notebook.cells if cell.cell_type == "code"]
+
+    def code(self) -> str:
+        """A hash of its own code."""
+        return hashed("\0".join(self.cells))
+
+    def package(self, package: Package) -> str:
+        """A hash of the files of the package that its code uses."""
+        return hashed(digest(package.files(self.cells), ROOT))
+
     def state(self, package: Package) -> str:
         """A hash of what its results depend on beside its own code."""
-        cells = [cell.source for cell in self.notebook.cells if cell.cell_type == "code"]
-        code = digest(package.files(cells), ROOT)
-        return hashlib.sha256(f"{versions()}{code}".encode()).hexdigest()[:16]
+        return hashed(f"{versions()}{digest(package.files(self.cells), ROOT)}")
+
+
+def hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def pages_with_code(env: BuildEnvironment, names: Iterable[str]) -> Iterator[Page]:
     config = env.myst_config, env.mystnb_config  # type: ignore[attr-defined]
     for name in names:
-        path = Path(env.doc2path(name))
-        text = path.read_text(encoding="utf-8")
-        if reader := create_nb_reader(str(path), *config, text):
-            yield Page(name, path, reader.read(text))
+        if page := read_page(Path(env.doc2path(name)), *config):
+            yield page
+
+
+def read_page(path: Path, *config: Any) -> Page | None:
+    """Returns a page with code; None if it has none."""
+    text = path.read_text(encoding="utf-8")
+    reader = create_nb_reader(str(path), *(config or (MdParserConfig(), NbParserConfig())), text)
+    return Page(path.stem, path, reader.read(text)) if reader else None
 
 
 def whole_package() -> Package:

@@ -1,4 +1,4 @@
-"""How chapters are executed and shown: environment of the kernel, folded solutions."""
+"""How chapters are executed and shown: environment of the kernel, folded cells."""
 
 import os
 import platform
@@ -23,8 +23,13 @@ def versions() -> dict[str, str]:
 # What the kernels inherit. No progress bars and no sliders (l2g.labs): they have no place in a
 # finished page. One thread: the networks are too small for more, and threads that wait for each
 # other on a busy machine make them many times slower; results then do not depend on the number of
-# cores either.
-KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "L2G_STATIC": "1", "OMP_NUM_THREADS": "1"}
+# cores either. Figures are drawn for phones, too.
+KERNEL_ENVIRONMENT = {
+    "TQDM_DISABLE": "1",
+    "L2G_STATIC": "1",
+    "L2G_PHONE": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 def prepare(app: Sphinx, config: Config) -> None:
@@ -33,11 +38,15 @@ def prepare(app: Sphinx, config: Config) -> None:
     config.l2g_surroundings = versions(), repository_url(), git_ref()
 
 
-def fold_solutions(app: Sphinx, doctree: nodes.document) -> None:
+FOLDED = {"tag_solution": "the solution", "tag_claims": "the check"}
+
+
+def fold_cells(app: Sphinx, doctree: nodes.document) -> None:
+    """Solutions and claims are folded, and the bar says what it hides."""
     for cell in doctree.findall(nodes.container):
-        if "tag_solution" in cell["classes"]:
+        for tag in FOLDED.keys() & set(cell["classes"]):
             cell.setdefault("hide_mode", "input")
-            cell["prompt_show"], cell["prompt_hide"] = "Show the solution", "Hide the solution"
+            cell["prompt_show"], cell["prompt_hide"] = f"Show {FOLDED[tag]}", f"Hide {FOLDED[tag]}"
 
 
 def end_with_the_cause(app: Sphinx, error: Exception | None) -> None:
@@ -50,5 +59,5 @@ def setup(app: Sphinx) -> None:
     # A new release, or another address of the repository or tag: every page is read again.
     app.add_config_value("l2g_surroundings", None, "env", tuple)
     app.connect("config-inited", prepare, priority=400)
-    app.connect("doctree-read", fold_solutions)
+    app.connect("doctree-read", fold_cells)
     app.connect("build-finished", end_with_the_cause, priority=900)

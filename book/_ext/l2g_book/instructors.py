@@ -1,45 +1,42 @@
 """What teachers plan with, computed from the chapters: minutes, order, checked exercises."""
 
-import ast
+import importlib
+import importlib.util
 import re
+from itertools import pairwise
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from .pages import COMPUTED, PLAN, Cell, chapters, run_time, table
-from .project import ROOT
+from .form import measure
+from .minutes import minutes
+from .pages import COMPUTED, Cell, run_time, table
+from .project import PLAN, ROOT, chapters
 
-EXERCISES = ROOT / "src/l2g/exercises"
-MINUTES = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read,\s+([\w\s]+?)\s+to\s+run")
+WEEKS = 12
+FIRST_EDITION = re.compile(r"\*\*Time:\*\*\s+(\d+)\s+minutes\s+to\s+read")
 
 
 def by_number() -> dict[int, dict[str, Any]]:
     return {int(chapter["name"][:2]): chapter for chapter in chapters()}
 
 
-def minutes(name: str) -> int:
-    """Returns how many minutes a chapter takes to read, as its own box says.
-
-    Raises:
-        ValueError: the chapter has no such line.
-    """
-    match = MINUTES.search((ROOT / f"book/{name}.md").read_text(encoding="utf-8"))
-    if match is None:
-        raise ValueError(f"book/{name}.md does not say '**Time:** N minutes to read, ... to run'")
-    return int(match[1])
+def times(name: str) -> tuple[str, str]:
+    """Returns how long a chapter takes to read, and its exercises if their titles say so."""
+    text = (ROOT / f"book/{name}.md").read_text(encoding="utf-8")
+    said = FIRST_EDITION.search(text)
+    read = f"{said[1] if said else minutes(text, 'reading')} min"
+    return read, f"{minutes(text, 'exercises')} min" if measure(text).exercising else "—"
 
 
 def checked(number: int) -> list[str]:
     """Returns the names of a chapter's exercises that check themselves, in their order."""
-    path = EXERCISES / f"ch{number:02}.py"
-    if not path.exists():
+    name = f"l2g.exercises.ch{number:02}"
+    if importlib.util.find_spec(name) is None:
         return []
-    calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
-    made = [call for call in calls if getattr(call.func, "id", "") == "Exercise"]
-    names = [next(k.value for k in call.keywords if k.arg == "name") for call in made]
-    return [str(ast.literal_eval(name)) for name in names]
+    return [exercise.name for exercise in importlib.import_module(name).EXERCISES]
 
 
 def link(number: int, found: set[str]) -> list[nodes.Node]:
@@ -73,19 +70,17 @@ def fill_run_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 class ChapterTable(SphinxDirective):
-    """Of each chapter that stands: minutes to read, seconds to run, and what comes first."""
+    """Of each chapter that stands: minutes to read and practise, seconds to run, what is first."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(PLAN))
         rows: list[list[Cell]] = []
         for number, name, title in standing(self.env.found_docs):
-            try:
-                read = f"{minutes(name)} min"
-            except ValueError as error:
-                raise self.error(str(error)) from error
+            read, practise = times(name)
             after = ", ".join(map(str, by_number()[number].get("needs", []))) or "—"
-            rows.append([title, read, nodes.paragraph("", "", run_time_node(name=name)), after])
-        return [table(("Chapter", "To read", "To run", "After"), rows)]
+            run = nodes.paragraph("", "", run_time_node(name=name))
+            rows.append([title, read, practise, run, after])
+        return [table(("Chapter", "To read", "To practise", "To run", "After"), rows)]
 
 
 class CheckedExercises(SphinxDirective):
@@ -101,6 +96,26 @@ class CheckedExercises(SphinxDirective):
         return [table(("Chapter", "Functions to write"), rows)]
 
 
+class WholeCourse(SphinxDirective):
+    """All chapters of the plan, spread evenly over the weeks of a term."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(PLAN))
+        rows: list[list[Cell]] = []
+        for week, numbers in enumerate(spread(list(by_number())), 1):
+            links = nodes.paragraph()
+            for i, number in enumerate(numbers):
+                links += [nodes.Text(", " if i else ""), *link(number, self.env.found_docs)]
+            rows.append([str(week), links])
+        return [table(("Week", "Chapters"), rows)]
+
+
+def spread(numbers: list[int]) -> list[list[int]]:
+    """Cuts the numbers into weeks, in their order; no two weeks differ by more than one chapter."""
+    ends = [round(week * len(numbers) / WEEKS) for week in range(WEEKS + 1)]
+    return [numbers[a:b] for a, b in pairwise(ends)]
+
+
 def standing(found: set[str]) -> list[tuple[int, str, nodes.paragraph]]:
     """Number, name and linked title of each chapter that stands."""
     known = [(n, c["name"]) for n, c in by_number().items() if c["name"] in found]
@@ -114,3 +129,4 @@ def setup(app: Sphinx) -> None:
     app.add_node(run_time_node)
     app.connect("doctree-resolved", fill_run_times)
     app.add_directive("checked-exercises", CheckedExercises)
+    app.add_directive("whole-course", WholeCourse)

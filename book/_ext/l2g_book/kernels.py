@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -76,6 +77,18 @@ def kernel_count() -> int:
     return max(1, min(cpu_count(), int(psutil.virtual_memory().available / MEMORY)))
 
 
+def client_of(notebook: Any, folder: Path, timeout: int, **options: Any) -> NotebookClient:
+    """Returns what executes a notebook in a kernel of its own, at work in this folder."""
+    return NotebookClient(
+        notebook,
+        timeout=timeout,
+        record_timing=False,  # in the cells' metadata, which are part of the cache's key
+        resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--log-level=40"],  # errors; no word on unencrypted sockets
+        **options,
+    )
+
+
 async def execute_all(
     pages: list[Page], count: int, timeout: int, caches: Caches
 ) -> list[BaseException | None]:
@@ -88,15 +101,8 @@ async def execute_all(
         async with free:
             logger.info(f"executing {page.name}")
             start = time.perf_counter()
-            client = NotebookClient(
-                page.notebook,
-                timeout=timeout,
-                record_timing=False,  # in the cells' metadata, which are part of the cache's key
-                resources={"metadata": {"path": str(page.path.parent)}},
-                extra_arguments=["--log-level=40"],  # errors; no word on unencrypted sockets
-            )
             try:
-                await client.async_execute()
+                await client_of(page.notebook, page.path.parent, timeout).async_execute()
             except (CellExecutionError, CellTimeoutError):
                 logger.info(f"{page.name} failed; the other pages go on")
                 raise

@@ -17,6 +17,8 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.images import get_image_size
 
+from .figures import twin_of
+
 HERE = Path(__file__).parent
 UNUSED = ("sphinx-design", "design-tabs", "DOCUMENTATION_OPTIONS.")
 
@@ -150,10 +152,11 @@ def slim_figures(app: Sphinx, doctree: nodes.document) -> None:
     for image in doctree.findall(nodes.image):
         image["loading"] = "lazy"
         path = Path(app.srcdir) / image["uri"]
-        if path.suffix == ".svg" and path.is_file():
-            svg = UNSEEN.sub("", path.read_text(encoding="utf-8"))
-            svg = NUMBER.sub(rounded, re.sub(r"\s*\n\s*", " ", svg))
-            path.write_text(svg, encoding="utf-8")
+        for file in (path, twin_of(path)):
+            if file.suffix == ".svg" and file.is_file():
+                svg = UNSEEN.sub("", file.read_text(encoding="utf-8"))
+                svg = NUMBER.sub(rounded, re.sub(r"\s*\n\s*", " ", svg))
+                file.write_text(svg, encoding="utf-8")
 
 
 def rounded(number: re.Match[str]) -> str:

@@ -1,13 +1,14 @@
 """Turns the MyST of a page into Markdown that Colab and JupyterLab show by themselves."""
 
 import re
+from string import ascii_lowercase
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from .page import Page, one_line
-from .source import Directive, SourceError, parse, read_directive, refuse_others
+from .source import NAME, Directive, SourceError, parse, read_directive, refuse_others
 
 CLASSES = {"note", "tip", "warning", "objectives", "predict", "misconception", "takeaway"}
 CLASSES |= {"exercise", "solution", "dropdown"}
@@ -114,6 +115,8 @@ def show(page: Page, directive: Directive, line: int, quoted: bool) -> str:
             return admonition(page, directive, line, quoted)
         case "quiz":
             return quiz(page, directive, line, quoted)
+        case "predict" | "belief":
+            return question(page, directive, line)
         case "footbibliography":
             cited, page.cited = page.cited, []
             return "\n".join(f"- {page.works[key].entry()}" for key in cited)
@@ -133,13 +136,36 @@ def admonition(page: Page, box: Directive, line: int, quoted: bool) -> str:
     return details(f"<b>{html(title)}</b>", convert(page, box.body, box.line, quoted))
 
 
+def question(page: Page, box: Directive, line: int) -> str:
+    """A quoted block; its options, the items of a list at the end, get letters."""
+    lines, items = last_list(box)
+    asked = "\n".join(lines[: items[0][0]] if items else lines)
+    if not asked.strip() or len(items) == 1:
+        raise SourceError(line, f"{{{box.name}}} is a question, then two options or more, or none")
+    if not NAME.fullmatch(box.argument):
+        raise SourceError(line, f"{{{box.name}}} needs a name of a-z, 0-9 and single hyphens")
+    for letter, (start, _) in zip(ascii_lowercase, items, strict=False):
+        lines[start] = re.sub(r"[-*+]\s+", rf"\g<0>**{letter})** ", lines[start], count=1)
+    body = convert(page, "\n".join(lines), box.line, True)
+    return quote(f"**{box.name.capitalize()}**\n\n{body}")
+
+
+def last_list(box: Directive) -> tuple[list[str], list[tuple[int, int]]]:
+    """The lines of a box, and where the items of the list begin and end that it ends with."""
+    tokens = parse(box.body, box.line)
+    lines = box.body.split("\n")
+    if not tokens or tokens[-1].type != "bullet_list_close":
+        return lines, []
+    start = max(i for i, t in enumerate(tokens) if t.type == "bullet_list_open" and not t.level)
+    items = [t.map for t in tokens[start:] if t.map and t.type == "list_item_open" and t.level == 1]
+    return lines, [(first, end) for first, end in items]
+
+
 def quiz(page: Page, box: Directive, line: int, quoted: bool) -> str:
     """An open fold with the question and one fold for each answer with its explanation."""
-    tokens = parse(box.body, box.line)
-    items = [t.map for t in tokens if t.map and t.type == "list_item_open" and t.level == 1]
-    lines = box.body.split("\n")
+    lines, items = last_list(box)
     asked = "\n".join(lines[: items[0][0]]) if items else ""
-    if box.argument or not asked.strip() or tokens[-1].type != "bullet_list_close":
+    if box.argument or not asked.strip():
         raise SourceError(line, "a quiz is a question, then a list of answers: '- [ ] ...'")
     question = convert(page, asked, box.line, quoted)
     answers = [answer(page, lines[a:b], box.line + a, quoted) for a, b in items]

@@ -1,8 +1,9 @@
 """The index of misconceptions: every belief that a chapter puts to the test, with its verdict.
 
-A belief is the title of a box of class `misconception`, or a heading in quotation marks; its
-verdict is the next **Verdict: ...**. A short form stands in one paragraph: *“belief”* ...
-**Verdict: ...**
+A belief is a box {belief}, and its verdict is what the page's cells print (see questions.py). In
+the older form a belief is the title of a box of class `misconception`, or a heading in quotation
+marks; its verdict is the next **Verdict: ...**. A short form stands in one paragraph: *“belief”*
+... **Verdict: ...**
 """
 
 import re
@@ -13,11 +14,12 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from .pages import COMPUTED, chapters, heading, numbered
-from .project import chapter_sources
+from .pages import COMPUTED, heading, numbered
+from .project import chapter_sources, chapters
+from .questions import asked, closing
 
 PAGE = "misconceptions"
-Found = dict[str, str]  # belief, verdict, anchor
+Found = dict[str, str]  # belief, verdict, sentence (or nothing), anchor
 
 VERDICT = re.compile(r"Verdict:\s*(.+?)[.:]?\s*", re.DOTALL)
 
@@ -26,7 +28,17 @@ def collect_misconceptions(app: Sphinx, doctree: nodes.document) -> None:
     """Reads beliefs and verdicts off a chapter; they stay with the page's metadata."""
     name = app.env.docname
     if name in {path.stem for path in chapter_sources()}:
-        app.env.metadata[name][PAGE] = list(judged(name, doctree))
+        app.env.metadata[name][PAGE] = [*tested(doctree), *judged(name, doctree)]
+
+
+def tested(doctree: nodes.document) -> Iterator[Found]:
+    """The beliefs that cells have judged."""
+    verdicts = {record["of"]: record for record in closing(doctree)}
+    for box in asked(doctree):
+        if "belief" in box["classes"]:
+            verdict = verdicts[box["question"]]
+            belief = next(p for p in box.findall(nodes.paragraph)).astext()
+            yield found(belief, verdict["judgement"], box, verdict["sentence"])
 
 
 def judged(name: str, doctree: nodes.document) -> Iterator[Found]:
@@ -71,11 +83,11 @@ def quoted_beside(verdict: nodes.Element) -> str:
     return next((text for text in reversed(quoted) if text.startswith("“")), "")
 
 
-def found(title: str, verdict: str, place: nodes.Element) -> Found:
+def found(title: str, verdict: str, place: nodes.Element, sentence: str = "") -> Found:
     if not place["ids"]:
         place["ids"].append(f"belief-{nodes.make_id(title)[:60].strip('-')}")
     belief, verdict = (" ".join(text.split()) for text in (title, verdict))
-    return {"belief": belief, "verdict": verdict, "anchor": place["ids"][0]}
+    return {"belief": belief, "verdict": verdict, "sentence": sentence, "anchor": place["ids"][0]}
 
 
 class misconceptions_node(nodes.General, nodes.Element):
@@ -103,7 +115,8 @@ def item(name: str, belief: Found) -> nodes.list_item:
     place = f"{name}.html#{belief['anchor']}"
     link = nodes.reference("", belief["belief"], refuri=place, internal=True)
     verdict = nodes.inline("", belief["verdict"], classes=["l2g-judged"])
-    return nodes.list_item("", nodes.paragraph("", "", link, nodes.Text(" "), verdict))
+    line = nodes.paragraph("", "", link, nodes.Text(" "), verdict, nodes.Text(belief["sentence"]))
+    return nodes.list_item("", line)
 
 
 def setup(app: Sphinx) -> None:

@@ -31,7 +31,8 @@ from l2g_book.project import (
 )
 from l2g_book.source import Directive, SourceError, parse, read_directive, refuse_others
 
-FOLDED = {"hide-cell", "hide-input", "remove-input", "solution"}
+FOLDED = {"claims", "hide-cell", "hide-input", "remove-input", "solution"}
+TITLES = {"solution": "Solution", "claims": "Check"}
 TAGS = FOLDED | {"raises-exception", "stub"}
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
@@ -138,7 +139,8 @@ def run_cells(page: Page, cell: Directive, line: int) -> Iterator[dict[str, Any]
     source = cell.body.strip("\n")
     if not FOLDED.isdisjoint(tags):
         metadata |= FORM
-        source = f"# @title {'Solution' if 'solution' in tags else 'Code'}\n{source}"
+        title = next((TITLES[tag] for tag in TITLES if tag in tags), "Code")
+        source = f"# @title {title}\n{source}"
     yield code_cell(source, metadata)
     if caption := cell.options.get("mystnb", {}).get("figure", {}).get("caption"):
         yield markdown_cell(f"*{page.inline(str(caption).strip(), line)}*")

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from docutils.nodes import fully_normalize_name, make_id
 
 from .bibliography import Reference, joined
+from .minutes import minutes
 from .source import CODE, ESCAPE, FORMULA, SourceError, leaves, listed, read_directive
 
-ROLES = ("eq", "footcite:p", "footcite:t")
+ROLES = ("eq", "footcite:p", "footcite:t", "minutes")
 
 ROLE = r"\{(?P<role>[\w:+-]+)\}(?P<tick>`+)(?P<content>.+?)(?P=tick)"
 LINK = r"(?P<textless>\[?)\]\((?P<address>[^)\s]*)"
@@ -29,6 +30,7 @@ class Page:
     targets: dict[str, str] = field(default_factory=dict)  # with the headings they stand before
     named: dict[str, int] = field(default_factory=dict)  # with the lines where the names are given
     cited: list[str] = field(default_factory=list)
+    source: str = ""
 
     def survey(self, text: str) -> None:
         """Numbers the labelled equations, as Sphinx does, and collects the targets of links.
@@ -36,6 +38,7 @@ class Page:
         Raises:
             SourceError: a construct is unknown, or a label is given twice.
         """
+        self.source = text
         blocks = list(leaves(text, 1))
         for i, (token, line) in enumerate(blocks):
             if token.type == "math_block_label":
@@ -84,6 +87,11 @@ class Page:
             return f"({self.equations[content]})"
         if name not in ROLES:
             raise SourceError(line, f"unknown role {{{name}}}; allowed: {listed(ROLES)}")
+        if name == "minutes":
+            try:
+                return f"{minutes(self.source, content)} minutes"
+            except ValueError as error:
+                raise SourceError(line, str(error)) from error
         keys = [key.strip() for key in content.split(",")]
         works = [self.cite(key, line) for key in keys]
         if name == "footcite:t":

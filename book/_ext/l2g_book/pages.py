@@ -1,42 +1,26 @@
-"""Pages that are computed: map of the course, ledger of claims, environment of this build."""
+"""Pages that are computed: map of the course, run times, environment of this build."""
 
-import html
 import json
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-import yaml
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from .execution import versions
 from .kernels import FROM_NOTHING
-from .project import ROOT, chapter_sources
+from .project import PLAN, ROOT, chapter_sources, chapters, course
 
 logger = logging.getLogger(__name__)
 
-CLAIM = re.compile(r'class="l2g-claim" data-claim="([^"]*)"')
-PLAN = ROOT / "book/course.yml"
-COMPUTED = {"index", "ledger", "environment"}
-
-
-def course() -> list[dict[str, Any]]:
-    """The parts of the plan, each with its chapters."""
-    return yaml.safe_load(PLAN.read_text(encoding="utf-8"))
-
-
-def chapters() -> list[dict[str, Any]]:
-    """The chapters of the plan in their order, also those that do not stand yet."""
-    return [chapter for part in course() for chapter in part["chapters"]]
+COMPUTED = {"index", "environment"}
 
 
 class CourseMap(SphinxDirective):
@@ -65,60 +49,6 @@ class CourseMap(SphinxDirective):
         return card
 
 
-def collect_claims(app: Sphinx, doctree: nodes.document) -> None:
-    """Read the claims off the executed cells; they stay with the page's metadata."""
-    app.env.metadata[app.env.docname]["claims"] = [
-        json.loads(html.unescape(match)) | {"section": section_of(raw)}
-        for raw in doctree.findall(nodes.raw)
-        for match in CLAIM.findall(raw.astext())
-    ]
-
-
-def section_of(node: nodes.Node) -> str:
-    while not isinstance(node, nodes.section):
-        node = node.parent
-    return str(node["ids"][0])
-
-
-class ledger_node(nodes.General, nodes.Element):
-    """Stands for the ledger until all chapters have been executed."""
-
-
-class Ledger(SphinxDirective):
-    def run(self) -> list[nodes.Node]:
-        return [ledger_node()]
-
-
-def fill_ledger(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    for node in doctree.findall(ledger_node):
-        home = app.config.root_doc
-        parts = page_ledger(app, home, app.env.titles[home].astext())
-        for chapter in chapters():
-            name = chapter["name"]
-            if name in app.env.found_docs:
-                claims = page_ledger(app, name, numbered(chapter))
-                if not claims:
-                    raise ExtensionError(
-                        f"{name} makes no claim: an empirical sentence must be one"
-                    )
-                parts += claims
-        node.replace_self(parts)
-
-
-def page_ledger(app: Sphinx, name: str, title: str) -> list[nodes.Node]:
-    claims = app.env.metadata[name]["claims"]
-    if not claims:
-        return []
-    rows = [(linked(name, claim), measured(claim["value"])) for claim in claims]
-    return [heading(name, title), table(("Claim", "Measured in this build"), rows)]
-
-
-def linked(name: str, claim: dict[str, Any]) -> nodes.paragraph:
-    place = f"{name}.html#{claim['section']}"
-    link = nodes.reference("", claim["sentence"], refuri=place, classes=["l2g-place"])
-    return nodes.paragraph("", "", link)
-
-
 def numbered(chapter: dict[str, Any]) -> str:
     return f"{int(chapter['name'][:2])} · {chapter['title']}"
 
@@ -127,14 +57,6 @@ def heading(name: str, title: str) -> nodes.paragraph:
     """Stands above what is told of one page, and leads to it."""
     link = nodes.reference("", title, refuri=f"{name}.html", internal=True)
     return nodes.paragraph("", "", link, classes=["l2g-part"])
-
-
-def measured(value: Any) -> str:
-    if value is None:
-        return "—"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {measured(v)}" for key, v in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class run_times_node(nodes.General, nodes.Element):
@@ -226,11 +148,17 @@ def row(cells: Sequence[Cell]) -> nodes.row:
     return nodes.row("", *[nodes.entry("", paragraph) for paragraph in paragraphs])
 
 
-def refresh_computed(
+def find_outdated(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
-    """Whenever a chapter is read again, the pages computed from all chapters are too."""
-    return sorted(COMPUTED & env.found_docs) if added | changed | removed else []
+    """Where a chapter is gone, the pages computed from all chapters are outdated."""
+    return sorted(COMPUTED & env.found_docs) if removed else []
+
+
+def read_computed_too(app: Sphinx, env: BuildEnvironment, names: list[str]) -> None:
+    """Whenever a page is read again, for whatever reason, those computed from all pages are too."""
+    if names:
+        names += sorted(COMPUTED & env.found_docs - {*names})
 
 
 def warn_of_unlisted(
@@ -247,13 +175,10 @@ def warn_of_unlisted(
 
 def setup(app: Sphinx) -> None:
     app.add_directive("course-map", CourseMap)
-    app.add_directive("ledger", Ledger)
     app.add_directive("build-environment", Environment)
     app.add_directive("run-times", RunTimes)
-    app.add_node(ledger_node)
     app.add_node(run_times_node)
-    app.connect("doctree-read", collect_claims)
-    app.connect("doctree-resolved", fill_ledger)
     app.connect("doctree-resolved", fill_run_times)
-    app.connect("env-get-outdated", refresh_computed)
+    app.connect("env-get-outdated", find_outdated)
+    app.connect("env-before-read-docs", read_computed_too, priority=400)  # before execution
     app.connect("env-get-outdated", warn_of_unlisted)

@@ -2,8 +2,12 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
+PLAN = ROOT / "book/course.yml"
 
 
 def repository_url(root: Path = ROOT) -> str:
@@ -57,3 +61,13 @@ def colab_url(name: str, root: Path = ROOT) -> str:
 def chapter_sources(root: Path = ROOT) -> list[Path]:
     """Returns the chapters' sources, book/NN_name.md, in the order of their numbers."""
     return sorted((root / "book").glob("[0-9][0-9]_*.md"))
+
+
+def course(root: Path = ROOT) -> list[dict[str, Any]]:
+    """Returns the parts of the plan, each with its chapters."""
+    return yaml.safe_load((root / PLAN.relative_to(ROOT)).read_text(encoding="utf-8"))
+
+
+def chapters(root: Path = ROOT) -> list[dict[str, Any]]:
+    """Returns the chapters of the plan in their order, also those that do not stand yet."""
+    return [chapter for part in course(root) for chapter in part["chapters"]]

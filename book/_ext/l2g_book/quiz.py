@@ -55,12 +55,12 @@ class Quiz(SphinxDirective):
 def visit_answer(self: HTML5Translator, node: answer) -> None:
     verdict = "right" if node["right"] else "wrong"
     label = '<span class="visually-hidden">Answer: </span>'  # a formula alone would be no name
-    self.body.append(f'<details class="l2g-answer {verdict}"><summary>{label}')
+    self.body.append(f'<details class="l2g-choice {verdict}"><summary>{label}')
     first, *explanation = node.children
     for child in first.children:
         child.walkabout(self)
     mark = "✓ Right." if node["right"] else "✗ Not quite."
-    self.body.append(f'</summary><p class="l2g-verdict">{mark}</p>')
+    self.body.append(f'</summary><p class="l2g-reply">{mark}</p>')
     for child in explanation:
         child.walkabout(self)
     self.body.append("</details>\n")

@@ -8,8 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from .pages import chapters
-from .project import site_url
+from .project import chapters, site_url
 
 HERE = Path(__file__).parent
 PREVIEW = "_static/preview.png"

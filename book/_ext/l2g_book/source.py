@@ -42,8 +42,9 @@ CODE = r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
 FORMULA = r"\$(?:\\.|[^$\\])+\$"
 DOLLARS = re.compile("|".join([ESCAPE, CODE, FORMULA]), re.DOTALL)
 
-DIRECTIVES = {"admonition", "code-cell", "footbibliography", "quiz"}
-BOXES = {"admonition", "quiz"}
+BOXES = {"admonition", "belief", "predict", "quiz"}
+DIRECTIVES = BOXES | {"code-cell", "footbibliography"}
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")  # of a question, as it stands in an address
 FIGURE: dict[str, Any] = {"image": {"alt": {}}, "figure": {"caption": {}, "name": {}}}
 OPTIONS: dict[str, Any] = {
     "admonition": {"class": {}},

@@ -19,17 +19,13 @@ def cross_entropy_grad(logits: Tensor, targets: Tensor) -> Tensor:
     return (F.softmax(logits, dim=-1) - _one_hot(logits, targets)) / len(logits)
 
 
-def class_probability(logits: Tensor, i: int) -> Tensor:
-    """Softmax probability of class i of one row of logits (K,), as one sigmoid."""
-    return torch.sigmoid(logits[i] - torch.logsumexp(_others(logits, i), dim=0))
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (N, K) and class indices (N,), stable for logits of any size."""
+    return F.cross_entropy(logits, targets)
 
 
 def _one_hot(logits: Tensor, targets: Tensor) -> Tensor:
     return F.one_hot(targets, logits.shape[1]).to(logits.dtype)
-
-
-def _others(logits: Tensor, i: int) -> Tensor:
-    return torch.cat([logits[:i], logits[i + 1 :]])
 
 
 def _draw_logits(generator: Generator) -> Tensor:
@@ -48,11 +44,6 @@ def _draw_batch(generator: Generator) -> Inputs:
     logits = _draw_logits(generator)
     n_rows, n_classes = logits.shape
     return logits, torch.randint(n_classes, (n_rows,), generator=generator)
-
-
-def _draw_class(generator: Generator) -> Inputs:
-    logits = _draw_logits(generator)[0]
-    return logits, draw_int(0, len(logits) - 1, generator)
 
 
 # log_softmax: how it goes wrong
@@ -216,65 +207,87 @@ CROSS_ENTROPY_GRAD = Exercise(
 )
 
 
-def _pairwise(logits: Tensor, i: int) -> Tensor:
-    return torch.sigmoid(logits[i] - _others(logits, i))
+def _picked(rows: Tensor, targets: Tensor) -> Tensor:
+    return rows.gather(1, targets[:, None]).squeeze(1)
 
 
-LSE_IDENTITY = Exercise(
-    name="lse_identity",
-    reference=class_probability,
-    draw=_draw_class,
+def _true_scores_below(log_sums: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    return (log_sums.squeeze(1) - _picked(logits, targets)).mean()
+
+
+CROSS_ENTROPY = Exercise(
+    name="cross_entropy",
+    reference=cross_entropy,
+    draw=_draw_batch,
     edges=(
-        (double([0, 0])[0], 0),
-        (double([1, 3])[0], 1),
-        (double([0, 0, 0])[0], 1),
-        (double([1, 2, 3])[0], 0),
-        (double([1000, 1000, 0])[0], 0),
-        (double([-1000, -1001, -1002])[0], 1),
-        (double([2, -1, 0, 1])[0], 3),
+        (double([0, 0]), torch.tensor([0])),
+        (double([1, 2, 3]), torch.tensor([0])),
+        (double([0, 1], [2, 5]), torch.tensor([1, 0])),
+        (double([1000, 0], [-1000, 0]), torch.tensor([1, 1])),
+        (double([1000, 999], [-1000, -1001]), torch.tensor([0, 0])),
+        (double([1, 2, 3, 4], [0, 0, 0, 0]), torch.tensor([3, 3])),
     ),
     mistakes={
-        "an average of two-class probabilities: right for K = 2, but do its values for all i "
-        "sum to 1 when K = 3 and all logits are equal?": lambda z, i: _pairwise(z, i).mean(),
-        "a product of two-class probabilities treats the duels as independent: three equal "
-        "logits would give 1/4 each": lambda z, i: _pairwise(z, i).prod(),
-        "a sum of two-class probabilities can exceed 1: the rivals must be joined into one "
-        "before the sigmoid": lambda z, i: _pairwise(z, i).sum(),
-        "class i competes against itself: divide numerator and denominator of the softmax by "
-        "exp(z_i) and see which terms remain in the sum": lambda z, i: torch.sigmoid(
-            z[i] - torch.logsumexp(z, 0)
+        "fine for small logits, infinite for large ones: what is exp(1000)? Which number may "
+        "you subtract from a whole row of logits without changing its loss?": lambda z, y: (
+            _true_scores_below(_naive_log_sum_exp(z), z, y)
         ),
-        "the average rival is too weak an opponent: "
-        "K − 1 rivals add their exponentials": lambda z, i: torch.sigmoid(
-            z[i] - _others(z, i).mean()
+        "NaN for large logits: exp(1000)/exp(1000) is inf/inf. Can you avoid the quotient, and "
+        "keep every exponent at or below 0?": lambda z, y: (
+            -_picked((z.exp() / z.exp().sum(-1, keepdim=True)).log(), y).mean()
         ),
-        "the strongest rival alone: close when it stands far out, but two equal rivals count "
-        "twice": lambda z, i: torch.sigmoid(z[i] - _others(z, i).max()),
-        "the rivals' logits are added: it is their exponentials that add up": lambda z, i: (
-            torch.sigmoid(z[i] - _others(z, i).sum())
+        "the softmax is stable, its logarithm is not: a probability that underflows to 0 has "
+        "the log −inf. Simplify log(exp(a)/s) on paper first": lambda z, y: (
+            -_picked(F.softmax(z, -1).log(), y).mean()
         ),
-        "only z_i enters: shift all logits by 1 and the probability must stay, "
-        "does yours?": lambda z, i: torch.sigmoid(z[i]),
-        "this is the probability of all the other classes together: which way round is the "
-        "difference?": lambda z, i: torch.sigmoid(torch.logsumexp(_others(z, i), 0) - z[i]),
-        "this is a logit: one function is missing to make it a probability": lambda z, i: (
-            z[i] - torch.logsumexp(_others(z, i), 0)
+        "one shift for the whole matrix: a row that lies far below the largest entry "
+        "underflows to Σ exp = 0. Which maximum does each row need?": lambda z, y: (
+            -_picked(_shifted_by(z.max(), z), y).mean()
         ),
-        "the exponentials overflow or vanish for large logits: shift the rivals by their "
-        "maximum inside the log, and give it back outside": lambda z, i: torch.sigmoid(
-            z[i] - _others(z, i).exp().sum().log()
+        "the shift is in the sum of exponentials only: what is taken off there must be taken off "
+        "the true score, too": lambda z, y: _true_scores_below(
+            _naive_log_sum_exp(z - _max(z)), z, y
         ),
-        "the quotient of exponentials becomes inf/inf or 0/0 for large logits: a difference "
-        "inside a sigmoid does not": lambda z, i: z[i].exp() / z.exp().sum(),
-        "a score of 0 still plays: exp(0) is 1. To leave a class out of a sum of exponentials, "
-        "remove it or give it −inf": lambda z, i: torch.sigmoid(
-            z[i] - torch.logsumexp(torch.cat([_others(z, i), z.new_zeros(1)]), 0)
+        "these are the losses of the rows, added: the mean is asked for": lambda z, y: (
+            cross_entropy(z, y) * len(z)
         ),
-        "off by ln(K − 1) inside the sigmoid: the rivals' exponentials are added, "
-        "not averaged": lambda z, i: torch.sigmoid(
-            z[i] - torch.logsumexp(_others(z, i), 0) + math.log(len(z) - 1)
+        "one number is asked for, the mean over the rows": lambda z, y: F.cross_entropy(
+            z, y, reduction="none"
+        ),
+        "divided by the number of classes as well: the loss has one term per row, not per "
+        "entry": lambda z, y: cross_entropy(z, y) / z.shape[1],
+        "a loss is at least 0; yours is the mean log-probability itself": lambda z, y: (
+            -cross_entropy(z, y)
+        ),
+        "this is minus the probability of the true class: the logarithm is missing": lambda z, y: (
+            -_picked(F.softmax(z, -1), y).mean()
+        ),
+        "this is the loss of the likeliest class: the targets say which entry of each row "
+        "counts": lambda z, y: cross_entropy(z, z.argmax(-1)),
+        "indexing [:, targets] takes these columns from every row: each row has one target of "
+        "its own, so pair the rows with the targets": lambda z, y: (
+            -F.log_softmax(z, -1)[:, y].mean()
+        ),
+        "all entries of a row are averaged: only that of the true class counts": lambda z, y: (
+            -F.log_softmax(z, -1).mean()
+        ),
+        "this is the entropy of the predictions: the targets play no part in it": lambda z, y: (
+            -(F.softmax(z, -1) * F.log_softmax(z, -1)).sum(-1).mean()
+        ),
+        "over which dimension do the classes of one example run?": lambda z, y: (
+            -_picked(F.log_softmax(z, 0), y).mean()
+        ),
+        "off by ln K: the normalizer adds the exponentials up, it does not average "
+        "them": lambda z, y: cross_entropy(z, y) - math.log(z.shape[1]),
+        "only the true scores are there: what keeps them from growing is the log-sum-exp of the "
+        "row": lambda z, y: -_picked(z, y).mean(),
+        "only the log-sum-exp is there: which score is subtracted from it?": lambda z, y: (
+            _log_sum_exp(z).mean()
+        ),
+        "this is in bits, with logarithms to base 2: a loss is in nats": lambda z, y: (
+            cross_entropy(z, y) / math.log(2)
         ),
     },
 )
 
-EXERCISES = (LOG_SOFTMAX, CROSS_ENTROPY_GRAD, LSE_IDENTITY)
+EXERCISES = (CROSS_ENTROPY, CROSS_ENTROPY_GRAD, LOG_SOFTMAX)

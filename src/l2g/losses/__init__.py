@@ -21,6 +21,7 @@ from l2g.losses.inputs import (
     returned_dtype,
     wide,
 )
+from l2g.numbers import in_unit_interval
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -119,8 +120,7 @@ def cross_entropy(
         TypeError, ValueError: as `softmax` and `nll_loss` do, for ε outside [0, 1], and on the CPU
             for targets that are no probabilities.
     """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
+    label_smoothing = in_unit_interval("label_smoothing", label_smoothing)
     class_dim = check_shapes("logits", logits, targets, or_probabilities=True)
     log_probs, n_classes = log_softmax(wide(logits), class_dim), logits.shape[class_dim]
     if label_smoothing == 0 and not targets.is_floating_point():

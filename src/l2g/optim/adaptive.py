@@ -23,6 +23,7 @@ class Adagrad(Optimizer):
         super().__init__(params, lr=lr, weight_decay=weight_decay, eps=eps)
 
     def update(self, w: Tensor, g: Tensor, state: State, hyper: SimpleNamespace) -> None:
+        state["step"] = state.get("step", 0) + 1  # PyTorch keeps it, too
         G = kept(state, "sum", w)
         G += g * g
         w -= hyper.lr * g / (G.sqrt() + hyper.eps)
@@ -47,6 +48,7 @@ class Adadelta(Optimizer):
         super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
 
     def update(self, w: Tensor, g: Tensor, state: State, hyper: SimpleNamespace) -> None:
+        state["step"] = state.get("step", 0) + 1  # PyTorch keeps it, too
         v, u = kept(state, "square_avg", w), kept(state, "acc_delta", w)
         v.lerp_(g * g, 1 - hyper.rho)  # lerp: v ← v + (1−ρ)(g² − v)
         delta = (u + hyper.eps).sqrt() / (v + hyper.eps).sqrt() * g
@@ -73,6 +75,7 @@ class RMSprop(Optimizer):
         super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
 
     def update(self, w: Tensor, g: Tensor, state: State, hyper: SimpleNamespace) -> None:
+        state["step"] = state.get("step", 0) + 1  # PyTorch keeps it, too
         v = kept(state, "square_avg", w)
         v.lerp_(g * g, 1 - hyper.alpha)
         w -= hyper.lr * g / (v.sqrt() + hyper.eps)

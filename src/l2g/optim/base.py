@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from l2g.numbers import below_one, not_negative
+
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 Number = float | Tensor
 State = dict[str, Any]
@@ -73,29 +75,33 @@ class Optimizer(torch.optim.Optimizer):
                 kept_here["step"] = int(kept_here["step"])
 
     def _refuse_other(self, group: dict[str, Any]) -> None:
-        name = type(self).__name__
-        if missing := [option for option in TELLING & self.defaults.keys() if option not in group]:
-            raise ValueError(f"state_dict is not one of {name}: it has no {', '.join(missing)}")
-        for option in sorted(TELLING & group.keys() - self.defaults.keys()):
+        name, wrong = type(self).__name__, []
+        for option in sorted((TELLING & self.defaults.keys()) - group.keys()):
+            wrong.append(f"no {option}")
+        for option in sorted((TELLING & group.keys()) - self.defaults.keys()):
             value, expected = group[option], self.fixed.get(option, False)
             if isinstance(value, Tensor | tuple | list) or value != expected:
-                raise ValueError(
-                    f"state_dict is not one of {name}: it has {option}={value!r}, "
-                    f"{name} has {'none' if option not in self.fixed else repr(expected)}"
-                )
+                own = repr(expected) if option in self.fixed else "none"
+                wrong.append(f"{option}={value!r}, {name} has {own}")
+        if wrong:
+            raise ValueError(f"state_dict is not one of {name}: it has {'; '.join(wrong)}")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; return what ``closure`` returns, if given."""
-        with torch.enable_grad():
-            loss = closure() if closure is not None else None
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         self._refuse_sparse()
         if self.check_gradients:
             self._refuse_nan()
         for group in self.param_groups:
+            hyper, of_runs = SimpleNamespace(**group), any(map(_of_runs, group.values()))
             for w in group["params"]:
                 if w.grad is not None:
-                    hyper = SimpleNamespace(**{k: _along_runs(v, w) for k, v in group.items()})
+                    if of_runs:
+                        hyper = SimpleNamespace(**{k: _along_runs(v, w) for k, v in group.items()})
                     self.update(w, self.decayed(w.grad, w, hyper), self.state[w], hyper)
         return loss
 
@@ -119,8 +125,8 @@ class Optimizer(torch.optim.Optimizer):
 
     def _refuse_nan(self) -> None:
         every = [w.grad for group in self.param_groups for w in group["params"]]
-        grads = [g for g in every if g is not None and g.device.type == "cpu"]
-        if all(math.isfinite(g.sum()) for g in grads):
+        grads = [g for g in every if g is not None and g.is_cpu]
+        if math.isfinite(sum(g.sum().item() for g in grads)):
             return  # the usual case; a sum may overflow, too, so look closer
         for group in self.param_groups:
             for i, w in enumerate(group["params"]):
@@ -143,11 +149,18 @@ def kept(state: State, name: str, like: Tensor) -> Tensor:
     return state[name]
 
 
+def _of_runs(value: Any) -> bool:
+    """Whether a hyperparameter is one of R runs, (R,)."""
+    if isinstance(value, tuple):
+        return any(map(_of_runs, value))
+    return isinstance(value, Tensor) and value.ndim == 1
+
+
 def _along_runs(value: Any, w: Tensor) -> Any:
     """A hyperparameter of R runs, (R,), as it multiplies their weights, (R, ...)."""
     if isinstance(value, tuple):
         return tuple(_along_runs(each, w) for each in value)
-    if isinstance(value, Tensor) and value.ndim == 1:
+    if _of_runs(value):
         return value.to(w).view(-1, *[1] * (w.ndim - 1))
     return value
 
@@ -159,11 +172,7 @@ def _check(name: str, value: Any) -> None:
     elif name == "betas" and not (isinstance(value, tuple | list) and len(value) == 2):
         raise TypeError(f"betas must be a pair of numbers, got {value!r}")
     elif name != "bias_correction":
-        averages = name in ("betas", "momentum", "rho", "alpha")
+        check = below_one if name in ("betas", "momentum", "rho", "alpha") else not_negative
         for number in value if name == "betas" else [value]:
-            if not isinstance(number, int | float | Tensor):
-                raise TypeError(f"{name} must be a number, got {value!r}")
-            x = torch.as_tensor(number)
-            if not ((x >= 0) & (x < (1 if averages else math.inf))).all():
-                wanted = "below 1" if averages else "finite"
-                raise ValueError(f"{name} must be at least 0 and {wanted}, got {value!r}")
+            for each in number.flatten().tolist() if isinstance(number, Tensor) else [number]:
+                check(name, each)

@@ -33,17 +33,21 @@ def optimizer_for(
     check_factory(optimizer)
     made = optimizer(list(model.parameters()) if groups is None else _groups_of(model, groups))
     if not isinstance(made, torch.optim.Optimizer):
-        raise TypeError(f"optimizer must make a torch.optim.Optimizer, got {type(made).__name__}")
+        raise _no_factory(f"{type(made).__name__} from it")
     _check_match(made, model)
     return made
 
 
 def check_factory(optimizer: Any) -> None:
     if isinstance(optimizer, torch.optim.Optimizer) or not callable(optimizer):
-        raise TypeError(
-            f"optimizer must make an optimizer, got {type(optimizer).__name__}: pass a factory "
-            "such as functools.partial(torch.optim.SGD, lr=0.1)"
-        )
+        raise _no_factory(type(optimizer).__name__)
+
+
+def _no_factory(got: str) -> TypeError:
+    return TypeError(
+        f"optimizer must make an optimizer, got {got}: pass a factory such as "
+        "functools.partial(torch.optim.SGD, lr=0.1)"
+    )
 
 
 def _groups_of(model: nn.Module, groups: Groups) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from l2g.data import Split, to_float
-from l2g.evaluation import Measure
+from l2g.metrics import Measure
 
 EVERY = slice(None)
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from l2g.checkpoint import seeded
 from l2g.checks import check_model
 from l2g.data import Split
-from l2g.evaluation import Measure, check_outputs
+from l2g.evaluation import check_outputs
 from l2g.history import EarlyStopping, History, Hook
+from l2g.metrics import Measure
 from l2g.numbers import whole_number
 from l2g.training import Groups, Penalty, Transform, check_last_batch, learning_modules
 

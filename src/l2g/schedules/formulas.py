@@ -4,9 +4,8 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from l2g.numbers import whole_number
+from l2g.numbers import above_zero, in_unit_interval, not_negative, whole_number
 
 
 class Schedule:
@@ -113,7 +112,7 @@ class LinearLR(Schedule):
         total_iters: int = 5,
     ) -> None:
         self.start_factor = above_zero("start_factor", start_factor)
-        self.end_factor = above_zero("end_factor", end_factor, or_zero=True)
+        self.end_factor = not_negative("end_factor", end_factor)
         self.total_iters = whole_number("total_iters", total_iters, least=1)
         super().__init__(optimizer)
 
@@ -132,7 +131,7 @@ class CosineAnnealingLR(Schedule):
 
     def __init__(self, optimizer: torch.optim.Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.T_max = self.end = whole_number("T_max", T_max, least=1)
-        self.eta_min = above_zero("eta_min", eta_min, or_zero=True)
+        self.eta_min = not_negative("eta_min", eta_min)
         super().__init__(optimizer)
 
     def lr_at(self, t: int, base: Any) -> Any:
@@ -154,7 +153,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     ) -> None:
         self.T_0 = whole_number("T_0", T_0, least=1)
         self.T_mult = whole_number("T_mult", T_mult, least=1)
-        self.eta_min = above_zero("eta_min", eta_min, or_zero=True)
+        self.eta_min = not_negative("eta_min", eta_min)
         super().__init__(optimizer)
 
     def lr_at(self, t: int, base: Any) -> Any:
@@ -190,9 +189,8 @@ class OneCycleLR(Schedule):
         final_div_factor: float = 1e4,
     ) -> None:
         self.total_steps = self.end = whole_number("total_steps", total_steps, least=2)
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"pct_start must lie between 0 and 1, got {pct_start!r}")
-        self.pct_start, self.cycle_momentum = pct_start, cycle_momentum
+        self.pct_start = in_unit_interval("pct_start", pct_start)
+        self.cycle_momentum = cycle_momentum
         self.base_momentum, self.max_momentum = base_momentum, max_momentum
         self.div_factor = above_zero("div_factor", div_factor)
         self.final_div_factor = above_zero("final_div_factor", final_div_factor)
@@ -234,12 +232,3 @@ def check_optimizer(optimizer: Any) -> None:
 def _cosine(start: Any, end: Any, done: float) -> Any:
     """Half a cosine from ``start`` to ``end``, of which the fraction ``done`` is behind us."""
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
-
-
-def above_zero(name: str, value: float, or_zero: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (0 < value < math.inf or (or_zero and value == 0)):
-        wanted = "at least 0" if or_zero else "above 0"
-        raise ValueError(f"{name} must be {wanted} and finite, got {value!r}")
-    return value

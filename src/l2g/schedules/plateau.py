@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from l2g.numbers import whole_number
-from l2g.schedules.formulas import above_zero, check_optimizer
+from l2g.numbers import between_0_and_1, not_negative, whole_number
+from l2g.schedules.formulas import check_optimizer
 
 
 class ReduceLROnPlateau:
@@ -41,15 +41,14 @@ class ReduceLROnPlateau:
             raise ValueError(f"threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}")
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
-        if not 0 < factor < 1:
-            raise ValueError(f"factor must lie between 0 and 1, got {factor!r}")
-        self.optimizer, self.mode, self.factor = optimizer, mode, factor
+        self.optimizer, self.mode = optimizer, mode
+        self.factor = between_0_and_1("factor", factor)
         self.patience = whole_number("patience", patience, least=0)
-        self.threshold = above_zero("threshold", threshold, or_zero=True)
+        self.threshold = not_negative("threshold", threshold)
         self.threshold_mode = threshold_mode
         self.cooldown = whole_number("cooldown", cooldown, least=0)
-        self.min_lr = above_zero("min_lr", min_lr, or_zero=True)
-        self.eps = above_zero("eps", eps, or_zero=True)
+        self.min_lr = not_negative("min_lr", min_lr)
+        self.eps = not_negative("eps", eps)
         self.best = math.inf if mode == "min" else -math.inf
         self.bad_epochs = self.resting = 0
 

@@ -1,10 +1,7 @@
-"""Evidence: sentences that a run must bear out, comparisons over runs, checked exercises."""
+"""Comparisons of two procedures over the same runs: a difference, its interval, a verdict."""
 
-import html
-import json
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,96 +11,9 @@ from torch import Tensor
 
 from l2g.numbers import between_0_and_1, whole_number
 
-# Colours and font are inherited, so that the box is legible on light and dark pages alike.
-CLAIM_STYLE = "border-left:3px solid #2e9e6b;padding:.2em .8em;margin:.4em 0"
 FEWEST_PAIRS = 3
 FEWEST_PAIRS_FOR_A_VERDICT = 5
 NUMBERS_AT_ONCE = 2**20  # drawn numbers in memory, however many resamples there are
-
-
-class ClaimError(AssertionError):
-    """A claim that the run did not bear out."""
-
-
-def claim(sentence: str, holds: Any, value: Any = None) -> None:
-    """State a sentence that this run has shown; raise when it has not.
-
-    A claim that holds is printed with its measured value; in a notebook it is displayed, and
-    carries the record from which the book collects its ledger (`data-claim`, as JSON).
-
-    Args:
-        sentence: what is claimed, as a plain sentence.
-        holds: a bool, a NumPy bool or a 0-d bool tensor; nothing that merely counts as true.
-        value: the measurement behind it: a number, a string, a scalar tensor or array, or a
-            mapping from names to those.
-
-    Raises:
-        ClaimError: the claim does not hold; nothing is displayed then.
-        TypeError: `holds` or `value` has another type.
-        ValueError: the sentence is empty.
-    """
-    if not isinstance(sentence, str):
-        raise TypeError(f"sentence must be a string, got {type(sentence).__name__}")
-    if not sentence.strip():
-        raise ValueError("sentence must say what is claimed, got an empty string")
-    truth, record = _truth(holds), _record(value)
-    shown = _shown(record)
-    if not truth:
-        raise ClaimError(f"this does not hold: {sentence}{f'  ({shown})' if shown else ''}")
-    _display(sentence, record, shown)
-
-
-def _truth(holds: Any) -> bool:
-    is_bool = isinstance(holds, bool | np.bool_)
-    if is_bool or (isinstance(holds, Tensor) and holds.dtype is torch.bool and holds.ndim == 0):
-        return bool(holds)
-    got = type(holds).__name__
-    if hasattr(holds, "shape"):
-        got = f"{got} of shape {(*holds.shape,)} and dtype {holds.dtype}"
-    raise TypeError(f"holds must be one bool (use .all() or .any() on an array), got {got}")
-
-
-def _record(value: Any) -> Any:
-    """`value` as JSON holds it: None, str, int, float, or a mapping of those."""
-    if isinstance(value, Mapping):
-        return {str(name): _record(entry) for name, entry in value.items()}
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        if math.prod(value.shape) != 1:
-            raise TypeError(f"value must be a scalar, got shape {(*value.shape,)}")
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no NaN and no infinity
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(
-        "value must be a number, a string, a scalar tensor or a mapping of names to those, "
-        f"got {type(value).__name__}"
-    )
-
-
-def _shown(record: Any) -> str:
-    if isinstance(record, dict):
-        return ", ".join(f"{name} = {_shown(entry)}" for name, entry in record.items())
-    if isinstance(record, float):
-        return f"{record:.4g}"
-    return "" if record is None else str(record)
-
-
-def _display(sentence: str, record: Any, shown: str) -> None:
-    text = f"✓ {sentence}{f'  ({shown})' if shown else ''}"
-    ipython = sys.modules.get("IPython")
-    if ipython is None or ipython.get_ipython() is None:
-        print(text)
-        return
-    from IPython.display import display
-
-    value = f' <span style="opacity:.8">({html.escape(shown)})</span>' if shown else ""
-    data = html.escape(json.dumps({"sentence": sentence, "value": record}, ensure_ascii=False))
-    box = (
-        f'<div class="l2g-claim" data-claim="{data}" style="{CLAIM_STYLE}">'
-        f"✓ {html.escape(sentence)}{value}</div>"
-    )
-    display({"text/plain": text, "text/html": box}, raw=True)
 
 
 @dataclass(frozen=True)
@@ -228,22 +138,3 @@ def _paired_differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             "a single run is an anecdote"
         )
     return a - b
-
-
-def check(name: str, obj: Any) -> None:
-    """Check an answer to an exercise by randomized tests; print the outcome, never fail.
-
-    Prints ✓ when all tests pass, ○ while the stub is untouched (it raises NotImplementedError or
-    returns nothing), else ✗ with a hint that fits the mistake and the smallest counterexample.
-
-    Args:
-        name: the exercise, e.g. "log_softmax".
-        obj: the function that the exercise asks for.
-
-    Raises:
-        ValueError: there is no exercise of that name.
-    """
-    from l2g import exercises
-
-    _, report = exercises.examine(exercises.find(name), obj)
-    print(report)

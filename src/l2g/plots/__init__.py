@@ -2,7 +2,8 @@
 
 Colours are those of Okabe and Ito (2008), safe for colour-blind readers; every series also has its
 own dash and marker, so that a figure can be read without colour. White backgrounds; the site turns
-figures over in dark mode.
+figures over in dark mode, but those with a heat map. For phones the site has each figure drawn once
+more, narrow, with its panels one below the other: a chapter need do nothing for it.
 """
 
 import sys
@@ -12,9 +13,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from l2g.history import History
+from l2g.plots.labels import label_lines as label_lines
+from l2g.plots.phone import as_svg
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -40,6 +44,7 @@ _STYLE: Any = {
     "lines.markersize": 5,
     "legend.frameon": False,
     "legend.fontsize": 10,
+    "legend.columnspacing": 1.0,
     "xtick.labelsize": 10,
     "ytick.labelsize": 10,
     "svg.hashsalt": "l2g",
@@ -54,7 +59,9 @@ def use_style() -> None:
     if ipython is not None and ipython.get_ipython() is not None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg", metadata={"Date": None})
+        set_matplotlib_formats("svg")
+        formatters = ipython.get_ipython().display_formatter.formatters
+        formatters["image/svg+xml"].for_type(Figure, as_svg)
 
 
 def series(i: int, *, marker: bool = False) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""Claims on the pages, and the ledger of all of them."""
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+from . import counts
+from .pages import COMPUTED, heading, numbered
+from .project import chapters
+
+PAGE = "ledger"
+BOX = re.compile(r'<div class="l2g-claim[^"]*" data-claim="([^"]*)"[^>]*>.*?(?=</div>)', re.DOTALL)
+# The marks of a sentence, as l2g.evidence shows them in notebooks.
+MARKS = re.compile(
+    r"`(?P<literal>[^`]+)`|(?<![\w*])\*\*(?P<strong>\S(?:[^*]*\S)?)\*\*(?!\w)"
+    r"|(?<![\w*])\*(?P<emphasis>\S(?:[^*]*\S)?)\*(?![\w*])"
+)
+
+Claim = dict[str, Any]  # the record that the claim's output carries, and its section's anchor
+
+
+def records(text: str) -> list[Claim]:
+    """Returns the records of the claims that the HTML of an output shows."""
+    return [record(box) for box in BOX.finditer(text)]
+
+
+def record(box: re.Match[str]) -> Claim:
+    return json.loads(html.unescape(box[1]))
+
+
+def collect_claims(app: Sphinx, doctree: nodes.document) -> None:
+    """Reads the claims off the executed cells, and tells each how often it held elsewhere.
+
+    They stay with the page's metadata.
+    """
+    outputs = [raw for raw in doctree.findall(nodes.raw) if BOX.search(raw.astext())]
+    claims = [claim for raw in outputs for claim in records(raw.astext())]
+    told = counts.of_page(app)
+    lines = iter([told.get(key, "") for key in counts.keyed(claims)])
+
+    def with_line(box: re.Match[str]) -> str:
+        line = next(lines)
+        found.append(record(box) | {"section": section_of(raw), "counted": line})
+        return box[0] + (f' <span class="l2g-held">{html.escape(line)}</span>' if line else "")
+
+    found: list[Claim] = []
+    for raw in outputs:
+        raw.replace_self(nodes.raw("", BOX.sub(with_line, raw.astext()), **raw.attributes))
+    app.env.metadata[app.env.docname][PAGE] = found
+
+
+def refuse_captioned(app: Sphinx, doctree: nodes.document) -> None:
+    """The caption of a cell stands under each of its outputs: a claim needs a cell of its own.
+
+    Raises:
+        ExtensionError: a claim stands in a cell with a caption.
+    """
+    editions = {chapter["name"]: chapter.get("edition") for chapter in chapters()}
+    if editions.get(app.env.docname) == 1:
+        return
+    for figure in doctree.findall(nodes.figure):
+        for raw in figure.findall(nodes.raw):
+            for claim in records(raw.astext()):
+                raise ExtensionError(
+                    f"{app.env.docname}: a cell with a caption makes a claim, which needs a cell "
+                    f"of its own, tagged claims: {claim['sentence']}"
+                )
+
+
+def section_of(node: nodes.Node) -> str:
+    while not isinstance(node, nodes.section):
+        node = node.parent
+    return str(node["ids"][0])
+
+
+class ledger_node(nodes.General, nodes.Element):
+    """Stands for the ledger until all chapters have been executed."""
+
+
+class Ledger(SphinxDirective):
+    def run(self) -> list[nodes.Node]:
+        return [ledger_node()]
+
+
+def fill_ledger(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for node in doctree.findall(ledger_node):
+        home = app.config.root_doc
+        parts = page_ledger(app, home, app.env.titles[home].astext())
+        for chapter in chapters():
+            name = chapter["name"]
+            if name in app.env.found_docs:
+                claims = page_ledger(app, name, numbered(chapter))
+                if not claims:
+                    raise ExtensionError(
+                        f"{name} makes no claim: an empirical sentence must be one"
+                    )
+                parts += claims
+        node.replace_self(parts)
+
+
+def page_ledger(app: Sphinx, name: str, title: str) -> list[nodes.Node]:
+    claims = app.env.metadata[name][PAGE]
+    if not claims:
+        return []
+    listed = nodes.bullet_list(classes=["l2g-ledger"])
+    listed += [nodes.list_item("", linked(name, claim)) for claim in claims]
+    return [heading(name, title), listed]
+
+
+def linked(name: str, claim: Claim) -> nodes.paragraph:
+    """The sentence as its page shows it; it leads there."""
+    place = f"{name}.html#{claim['section']}"
+    link = nodes.reference("", "", *marked(claim["sentence"]), refuri=place, classes=["l2g-place"])
+    if "judgement" in claim:
+        link.insert(0, nodes.strong("", f"{claim['judgement'].capitalize()}. "))
+    line = nodes.paragraph("", "", link)
+    if claim["counted"]:
+        line += nodes.Text(" ")
+        line += nodes.inline("", claim["counted"], classes=["l2g-held"])
+    return line
+
+
+def marked(sentence: str) -> Iterator[nodes.Node]:
+    """The text of a sentence with its emphasis, bold and code as nodes."""
+    position = 0
+    for match in MARKS.finditer(sentence):
+        if before := sentence[position : match.start()]:
+            yield nodes.Text(before)
+        mark = str(match.lastgroup)
+        yield getattr(nodes, mark)("", match[mark])
+        position = match.end()
+    yield nodes.Text(sentence[position:])
+
+
+def setup(app: Sphinx) -> None:
+    COMPUTED.add(PAGE)
+    app.add_directive(PAGE, Ledger)
+    app.add_node(ledger_node)
+    app.connect("doctree-read", refuse_captioned)
+    app.connect("doctree-read", collect_claims)
+    app.connect("env-get-outdated", counts.find_outdated)
+    app.connect("doctree-resolved", fill_ledger)
