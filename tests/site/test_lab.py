@@ -131,7 +131,7 @@ def test_a_lab_is_moved_by_keyboard_in_jupyterlab(page, server):
     page.get_by_text("computing").wait_for()
     said(page, "drawn 7 SGD")
     assert page.locator(PICTURE).get_attribute("src") != start
-    assert page.locator(PICTURE).get_attribute("alt").startswith("A line. (width of the hidden l")
+    assert page.locator(PICTURE).get_attribute("alt").startswith("A line. (width of the hidden layer: ")
     page.get_by_text("computing").wait_for(state="hidden")
     page.locator(".widget-dropdown select").select_option("Adam")
     said(page, "drawn 7 Adam")
@@ -167,8 +167,8 @@ def test_the_lab_of_chapter_1_is_moved_in_jupyterlab(page, server):
     run_all(page, server, [*lab_of_chapter_1()])
     lab = page.locator(PICTURE).last
     start = lab.get_attribute("src")
-    assert "labels from a hat 0.5, images 200, width 256" in lab.get_attribute("alt")
+    assert "labels from a hat: 0.5, images: 200, width: 256" in lab.get_attribute("alt")
     handle(page, "images").focus()
     page.keyboard.press("ArrowLeft")
-    page.locator(f"{PICTURE}[alt*='images 100']").wait_for()
+    page.locator(f"{PICTURE}[alt*='images: 100']").wait_for()
     assert lab.get_attribute("src") != start
