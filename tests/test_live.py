@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 from l2g.explore import live
 from l2g.labs.controls import chosen, described, read_controls
+from l2g.labs.moving import interruptible
 from l2g.labs.pictures import Drawing, failure, finished
 from l2g.labs.stills import stills
 
@@ -252,6 +254,19 @@ def test_an_error_passes_and_is_shown_from_draw_on():
     assert "in broken" in text
     assert text.endswith("KeyError: '<x>'\n")
     assert "labs" not in text
+
+
+def test_what_runs_in_another_thread_is_not_interruptible():
+    done = []
+
+    def run():
+        with interruptible():
+            done.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert done == [True]
 
 
 # ---- stills

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -135,6 +136,6 @@ def finished(drawing: Drawing) -> str:
 def failure(error: BaseException) -> str:
     """An error as HTML, with the lines that lead to it, from ``draw`` on."""
     lines = traceback.extract_tb(error.__traceback__)
-    outside = [line for line in lines if __package__.replace(".", "/") not in line.filename]
+    outside = [line for line in lines if Path(line.filename).parent != Path(__file__).parent]
     text = [*traceback.format_list(outside), *traceback.format_exception_only(error)]
     return f'<pre role="alert" style="{ERROR_STYLE}">{html.escape("".join(text))}</pre>'
