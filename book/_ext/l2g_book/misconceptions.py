@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+from .ledger import marked
 from .pages import COMPUTED, heading, numbered
 from .project import chapter_sources, chapters
 from .questions import asked, closing
@@ -115,7 +116,7 @@ def item(name: str, belief: Found) -> nodes.list_item:
     place = f"{name}.html#{belief['anchor']}"
     link = nodes.reference("", belief["belief"], refuri=place, internal=True)
     verdict = nodes.inline("", belief["verdict"], classes=["l2g-judged"])
-    line = nodes.paragraph("", "", link, nodes.Text(" "), verdict, nodes.Text(belief["sentence"]))
+    line = nodes.paragraph("", "", link, nodes.Text(" "), verdict, *marked(belief["sentence"]))
     return nodes.list_item("", line)
 
 

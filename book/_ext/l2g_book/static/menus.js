@@ -18,12 +18,17 @@ for (const button of document.querySelectorAll("[data-bs-toggle=dropdown]")) {
   });
 }
 
-// As in the theme: the button shows while the reader scrolls up, far from the top.
+// The button shows while the reader scrolls up, far from the top, and soon goes away.
 const up = document.getElementById("pst-back-to-top");
 let before = 0;
+let rest = 0;
+const hide = () => { if (document.activeElement !== up) up.style.display = "none"; };
 up?.addEventListener("click", () => window.scrollTo(0, 0));
 addEventListener("scroll", () => {
   const far = scrollY > innerHeight && scrollY < before;
-  if (up) up.style.display = far ? "block" : "none";
   before = scrollY;
+  if (!up) return;
+  up.style.display = far ? "block" : "none";
+  clearTimeout(rest);
+  rest = setTimeout(hide, 2000);
 }, { passive: true });

@@ -1,7 +1,9 @@
-// Paper is white, and nothing can be clicked on it: light colours, and solutions in code unfolded.
+// Paper is white, and nothing can be clicked on it: light colours, and what is folded unfolded, but
+// for code and checks, of which nothing is left (see l2g.css).
 
 const html = document.documentElement;
-const solutions = () => document.querySelectorAll(".tag_solution details:not([open])");
+const FOLDS = ".l2g-fold:not([open]), .tag_solution details:not([open])";
+const solutions = () => document.querySelectorAll(FOLDS);
 let restore = () => {};
 
 addEventListener("beforeprint", () => {
