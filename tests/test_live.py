@@ -429,6 +429,17 @@ def picture(lab):
     return lab.widgets[lab.find("HTML")]["value"]
 
 
+def test_a_figure_that_is_shown_keeps_what_the_page_must_know_of_it(kernel):
+    kernel.widgets.clear()
+    kernel.run(
+        "import matplotlib.pyplot as plt\nfrom l2g import explore, plots\nplots.use_style()\n"
+        "def draw(x):\n    plt.imshow([[x]])\n    plt.show()\nexplore.live(draw, x=[0, 1])"
+    )
+    (image,) = Pictures(picture(kernel)).pictures
+    assert image["class"] == "l2g-keep-colours"
+    assert unquote(image["src"]).endswith("</svg>")
+
+
 def test_the_lab_shows_its_controls_and_its_start(lab):
     assert lab.widgets[lab.find("SelectionSlider", description="width")]["index"] == 1
     assert lab.widgets[lab.find("Checkbox", description="dropout")]["value"] is False
