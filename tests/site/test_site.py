@@ -384,7 +384,8 @@ def test_paper_is_white_and_shows_the_solutions(browser, site, name):
     assert solutions.count() > 2
     assert all(solution.is_visible() for solution in solutions.all())
     useless = """() => [...document.querySelectorAll(
-        ".bd-header-article, .bd-sidebar-primary, .prev-next-footer, article button, .hide:not([open])"
+        ".bd-header-article, .bd-sidebar-primary, .prev-next-footer, article button, "
+        + ".hide:not([open])"
     )].filter(e => e.checkVisibility({ opacityProperty: true })).map(e => e.outerHTML)"""
     assert page.evaluate(useless) == []
     assert page.evaluate("document.getAnimations().length") == 0  # nothing is caught half-way
