@@ -40,6 +40,7 @@ notebooks: .venv ## generate chapters/*.ipynb from book/*.md
 chapter: .venv ## lay out a chapter of the plan that passes every test: make chapter N=03
 	@$(BIN)/python book/_ext/l2g_book/new_chapter.py '$(N)'
 	@$(MAKE) --no-print-directory notebooks
+	@$(MAKE) --no-print-directory replicate CHAPTER='$(N)' OFFSETS=fresh
 
 # The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser

@@ -4,12 +4,15 @@ import html
 import json
 import math
 import re
+from types import SimpleNamespace
 
+import docutils.utils
 import nbformat
 import numpy as np
 import pytest
 import torch
-from l2g_book import ledger
+from docutils import nodes
+from l2g_book import counts, ledger, misconceptions
 from nbclient import NotebookClient
 
 from l2g.evidence import ClaimError, Comparison, answer, claim, verdict
@@ -145,7 +148,7 @@ def test_any_name_can_be_that_of_a_value(capsys):
     )
     verdict("b", "right", "{belief} {judgement}", True, belief=1, judgement=2)
     answer("p", "{prediction}", True, prediction=1)
-    assert said(capsys) == "✓ 1 2 3 4 5\n✓ Verdict: right. 1 2\n✓ Measured: 1"
+    assert said(capsys) == "✓ 1 2 3 4 5\n✓ Verdict: right. 1 2\n✓ Answer: 1"
 
 
 def test_a_false_claim_says_its_sentence_with_its_numbers(capsys):
@@ -227,6 +230,7 @@ def test_braces_in_the_text_are_doubled(capsys):
         ("`a*b*c` < 1", "<code>a*b*c</code> &lt; 1", "a*b*c < 1"),
         ("2*3 and 4*5", "2*3 and 4*5", "2*3 and 4*5"),
         ("a * b * c", "a * b * c", "a * b * c"),
+        ("$p_i*q*1$ < *1*", "$p_i*q*1$ &lt; <em>1</em>", "p_i*q*1 < 1"),
         ("*<b>*", "<em>&lt;b&gt;</em>", "<b>"),
     ],
 )
@@ -301,10 +305,41 @@ def test_the_ledger_shows_the_same_sentence_with_its_judgement():
     assert node.astext() == "At 12 % p goes held in 5 of 5 other seed sets"
 
 
+def test_the_site_sets_formulas_and_adds_how_often_a_claim_held(outputs, monkeypatch):
+    lines = {("claim", "*At* {acc:percent} & {gain:points mean}", 0): "held in 4 of 5 <sets>"}
+    monkeypatch.setattr(counts, "of_page", lambda app: lines)
+    page = outputs[0].data["text/html"].replace("✓ ", "✓ $a$ and $b < c$: ".replace("<", "&lt;"))
+    other = outputs[1].data["text/html"]
+    raws = [nodes.raw("", text, format="html") for text in (page, "<div>no claim</div>", other)]
+    document = docutils.utils.new_document("page")
+    document += nodes.section("", *raws, ids=["here"])
+    env = SimpleNamespace(docname="08_metrics", metadata={"08_metrics": {}})
+    ledger.collect_claims(SimpleNamespace(env=env), document)
+    first, second, third = [raw.astext() for raw in document.findall(nodes.raw)]
+    assert '✓ <span class="tex">a</span> and <span class="tex">b &lt; c</span>: <em>' in first
+    assert first.endswith(
+        ' <a class="l2g-held" href="ledger.html">held in 4 of 5 &lt;sets&gt;</a></div>'
+    )
+    assert (second, third) == ("<div>no claim</div>", other)
+    kept = env.metadata["08_metrics"]["ledger"]
+    assert [claim["section"] for claim in kept] == ["here", "here"]
+    assert [claim["counted"] for claim in kept] == [*lines.values(), ""]
+    assert kept[1]["of"] == "gap"
+
+
+def test_the_index_of_misconceptions_shows_marks_too():
+    found = {"belief": "“so”", "verdict": "wrong", "sentence": "It *is* $p$.", "anchor": "so"}
+    item = misconceptions.item("08_metrics", found)
+    assert item.astext() == "“so” wrongIt is p."
+    assert [e.astext() for e in item.findall(nodes.emphasis)] == ["is"]
+
+
 LISTED = {"sentence": "*At* 12 % `p` goes", "section": "scale"}
 
 
-@pytest.mark.parametrize("text", ["*a* **b c** `d*e*f`", "2*3 and 4*5", "a * b", "**x", "plain"])
+@pytest.mark.parametrize(
+    "text", ["*a* **b c** `d*e*f` $x*y*z$", "2*3 and 4*5", "a * b", "**x", "plain"]
+)
 def test_site_and_notebook_read_the_same_marks(text):
     paragraph = "".join(node.astext() for node in ledger.marked(text))
     assert paragraph == unmarked(text)

@@ -119,7 +119,7 @@ def test_a_grid_holds_one_or_two_controls(grid):
 def test_without_a_kernel_it_says_where_it_can_be_moved(capsys):
     live(draw, rate=[0.1, 1.0], steps=(10, 50, 10), fast=True)
     assert capsys.readouterr().out == (
-        "To move rate (0.1 to 1), steps (10 to 50), fast (no, yes), run this in JupyterLab or "
+        "To move rate (0.1 to 1), steps (10 to 50) and fast (no, yes), run this in JupyterLab or "
         "Colab.\n"
     )
 
@@ -297,8 +297,15 @@ class Kernel:
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=120)
+        self.subshell = None
         self.widgets, self.shown, self.printed = {}, [], ""
         self.history = []  # every change of a widget: its id and the state that came
+
+    def answer_in_another_thread(self):
+        """As JupyterLab asks for, where the kernel can."""
+        control = self.client.control_channel
+        control.send(self.client.session.msg("create_subshell_request"))
+        self.subshell = control.get_msg(timeout=60)["content"]["subshell_id"]
 
     def stop(self):
         self.client.stop_channels()
@@ -340,8 +347,9 @@ class Kernel:
 
     def set(self, name, **state):
         data = {"method": "update", "state": state, "buffer_paths": []}
-        content = {"comm_id": name, "data": data}
-        self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
+        message = self.client.session.msg("comm_msg", {"comm_id": name, "data": data})
+        message["header"]["subshell_id"] = self.subshell
+        self.client.shell_channel.send(message)
 
     def until(self, condition):
         end = time.monotonic() + 60
@@ -355,17 +363,21 @@ class Kernel:
         return self.printed.strip()
 
 
-KERNELS = ["python3", "colab"]  # ipywidgets 8, and 7.7 as Colab has it
+# ipywidgets 8, 8 with changes that come in another thread, and 7.7 as Colab has it.
+KERNELS = ["python3", "python3 threads", "colab"]
 
 
 @pytest.fixture(scope="module", params=KERNELS)
 def kernel(request):
-    if request.param not in find_kernel_specs():
+    name, _, threads = request.param.partition(" ")
+    if name not in find_kernel_specs():
         pytest.skip("the kernel with Colab's releases is made by make test-colab")
     environ = {"PYTHONPATH": str(ROOT / "src")}
     if "L2G_STATIC" in os.environ:
         pytest.fail("L2G_STATIC is set: nothing would move")
-    kernel = Kernel(request.param, environ)
+    kernel = Kernel(name, environ)
+    if threads:
+        kernel.answer_in_another_thread()
     yield kernel
     kernel.stop()
 
@@ -537,7 +549,7 @@ def test_stills_stand_where_nothing_can_be_moved(where, sentence):
     found = Pictures(shown["text/html"])
     alts = [f"A line (width 2, dropout no, optimizer {name})" for name in ("SGD", "Adam")]
     assert [image["alt"] for image in found.pictures] == alts
-    assert "To move width (1 to 40), dropout (no, yes), optimizer (SGD, Adam)" in found.text
+    assert "To move width (1 to 40), dropout (no, yes) and optimizer (SGD, Adam)" in found.text
     assert sentence in shown["text/html"]
     assert kernel.widgets == {}
     assert kernel.printed == ""

@@ -267,8 +267,12 @@ def draw_mesh(ax):
     ax.pcolormesh(np.eye(3))
 
 
-def draw_contours(ax):
+def fill_contours(ax):
     ax.contourf(np.eye(3))
+
+
+def draw_contours(ax):
+    ax.contour(np.eye(3))
 
 
 @pytest.mark.parametrize(
@@ -276,12 +280,13 @@ def draw_contours(ax):
     [
         (draw_image, True),
         (draw_mesh, True),
-        (draw_contours, True),
+        (fill_contours, True),
+        (draw_contours, False),
         (lambda ax: ax.plot([0, 1]), False),
         (lambda ax: ax.scatter([0, 1], [0, 1], c=[0, 1]), False),
         (lambda ax: ax.fill_between([0, 1], [0, 1]), False),
     ],
-    ids=["image", "mesh", "contours", "line", "points", "band"],
+    ids=["image", "mesh", "filled", "contours", "line", "points", "band"],
 )
 def test_colours_that_mean_numbers_are_kept(draw, kept):
     fig, ax = plt.subplots()

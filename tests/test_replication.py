@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import torch
 from l2g_book import caches, counts, replicate
-from l2g_book.pages import chapters
-from l2g_book.project import ROOT, chapter_sources
+from l2g_book.project import ROOT, chapter_sources, chapters
 
 from l2g import data
 
@@ -187,8 +186,33 @@ def test_a_package_that_changes_meanwhile_is_not_counted(course, monkeypatch, ca
 
     monkeypatch.setattr(replicate, "report", change_and_report)
     replicate.main(["--offsets", "fresh"])
-    assert "not counted: the package has changed meanwhile" in capsys.readouterr().out
+    assert "not kept, for the package has changed meanwhile" in capsys.readouterr().out
     assert counts.stored("08_metrics") is None
+
+
+def test_a_run_during_which_the_package_changes_leaves_no_record(course, monkeypatch, capsys):
+    async def executed(run):
+        if run.offset == 2000:
+            monkeypatch.setattr(caches.Page, "state", lambda *_: "another")
+        return {"claims": [claim("so it is")], "errors": []}
+
+    monkeypatch.setattr(replicate, "executed", executed)
+    monkeypatch.setattr(replicate, "kernel_count", lambda: 1)
+    assert replicate.main(["--offsets", "1000", "2000"]) == 1
+    assert "seeds + 2000: not kept" in capsys.readouterr().out
+    assert sorted(path.stem for path in replicate.RUNS.rglob("*.json")) == ["0", "1000"]
+
+
+def test_a_kernel_that_dies_fails_the_command_and_keeps_the_other_runs(course, monkeypatch, capsys):
+    async def executed(run):
+        if run.offset == 1000:
+            raise replicate.FAILURES[-1]("Kernel died")
+        return {"claims": [claim("so it is")], "errors": []}
+
+    monkeypatch.setattr(replicate, "executed", executed)
+    assert replicate.main(["--offsets", "1000", "2000"]) == 1
+    assert "08_metrics, seeds + 1000: Kernel died" in capsys.readouterr().err
+    assert sorted(path.stem for path in replicate.RUNS.rglob("*.json")) == ["0", "2000"]
 
 
 def test_a_claim_that_held_in_three_of_five_fails(course, capsys):

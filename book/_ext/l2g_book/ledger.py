@@ -16,10 +16,15 @@ from .pages import COMPUTED, heading, numbered
 from .project import chapters
 
 PAGE = "ledger"
-BOX = re.compile(r'<div class="l2g-claim[^"]*" data-claim="([^"]*)"[^>]*>.*?(?=</div>)', re.DOTALL)
+BOX = re.compile(
+    r'(?P<start><div class="l2g-claim[^"]*" data-claim="(?P<data>[^"]*)"[^>]*>)'
+    r"(?P<text>.*?)(?=</div>)",
+    re.DOTALL,
+)
+FORMULA = re.compile(r"\$([^$]+)\$")
 # The marks of a sentence, as l2g.evidence shows them in notebooks.
 MARKS = re.compile(
-    r"`(?P<literal>[^`]+)`|(?<![\w*])\*\*(?P<strong>\S(?:[^*]*\S)?)\*\*(?!\w)"
+    r"`(?P<literal>[^`]+)`|\$(?P<math>[^$]+)\$|(?<![\w*])\*\*(?P<strong>\S(?:[^*]*\S)?)\*\*(?!\w)"
     r"|(?<![\w*])\*(?P<emphasis>\S(?:[^*]*\S)?)\*(?![\w*])"
 )
 
@@ -32,27 +37,29 @@ def records(text: str) -> list[Claim]:
 
 
 def record(box: re.Match[str]) -> Claim:
-    return json.loads(html.unescape(box[1]))
+    return json.loads(html.unescape(box["data"]))
 
 
 def collect_claims(app: Sphinx, doctree: nodes.document) -> None:
-    """Reads the claims off the executed cells, and tells each how often it held elsewhere.
+    """Reads the claims off the executed cells; they stay with the page's metadata.
 
-    They stay with the page's metadata.
+    Their boxes get what the site adds: set formulas, and how often the claim held elsewhere.
     """
     outputs = [raw for raw in doctree.findall(nodes.raw) if BOX.search(raw.astext())]
     claims = [claim for raw in outputs for claim in records(raw.astext())]
     told = counts.of_page(app)
     lines = iter([told.get(key, "") for key in counts.keyed(claims)])
 
-    def with_line(box: re.Match[str]) -> str:
+    def completed(box: re.Match[str]) -> str:
         line = next(lines)
         found.append(record(box) | {"section": section_of(raw), "counted": line})
-        return box[0] + (f' <span class="l2g-held">{html.escape(line)}</span>' if line else "")
+        told = f' <a class="l2g-held" href="{PAGE}.html">{html.escape(line)}</a>'
+        text = FORMULA.sub(r'<span class="tex">\1</span>', box["text"])
+        return f"{box['start']}{text}{told if line else ''}"
 
     found: list[Claim] = []
     for raw in outputs:
-        raw.replace_self(nodes.raw("", BOX.sub(with_line, raw.astext()), **raw.attributes))
+        raw.replace_self(nodes.raw("", BOX.sub(completed, raw.astext()), **raw.attributes))
     app.env.metadata[app.env.docname][PAGE] = found
 
 

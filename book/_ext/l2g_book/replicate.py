@@ -36,6 +36,7 @@ from l2g_book.project import ROOT, chapter_sources
 
 RUNS = ROOT / "book/_build/replication"
 TO_MEND_BY = [1000, 2000, 3000, 4000, 5000]  # the chapters' own seeds are all below 1000
+CHANGED = "not kept, for the package has changed meanwhile"
 SHIFT = Path(__file__).with_name("shifted.py").read_text(encoding="utf-8")
 
 
@@ -50,10 +51,14 @@ class Run(NamedTuple):
         return json.loads(self.path.read_text(encoding="utf-8"))
 
 
+def folder_of(page: Page) -> Path:
+    """Where the records of a chapter lie, for each state of its code and of the package."""
+    return RUNS / page.name / f"{page.code()}-{page.state(whole_package())}"
+
+
 def runs_of(page: Page, offsets: Sequence[int]) -> list[Run]:
-    """The chapter's own run and those with shifted seeds; records are of one state of the code."""
-    state = f"{page.code()}-{page.state(whole_package())}"
-    folder = RUNS / page.name / state
+    """The chapter's own run and those with shifted seeds."""
+    folder = folder_of(page)
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     drop_stale(folder.parent)
@@ -75,7 +80,11 @@ async def execute_all(runs: Sequence[Run], count: int) -> list[BaseException | N
     async def execute(run: Run) -> None:
         async with free:
             print(f"{run.page.name}, seeds + {run.offset}", flush=True)
-            counts.write(run.path, await executed(run))
+            record = await executed(run)
+            if folder_of(run.page) == run.path.parent:
+                counts.write(run.path, record)
+            else:
+                print(f"{run.page.name}, seeds + {run.offset}: {CHANGED}")
 
     return await asyncio.gather(*map(execute, runs), return_exceptions=True)
 
@@ -165,8 +174,8 @@ def due(pages: Sequence[Page], which: str) -> list[Page]:
 
 def keep(runs: Sequence[Run], result: list[dict[str, Any]]) -> None:
     page, offsets = runs[0].page, [run.offset for run in runs[1:]]
-    if runs_of(page, offsets) != runs:
-        print("  not counted: the package has changed meanwhile")
+    if folder_of(page) != runs[0].path.parent:
+        print(f"  {CHANGED}")
         return
     states = {"code": page.code(), "package": page.package(whole_package())}
     path = counts.path_of(page.name)
@@ -174,8 +183,8 @@ def keep(runs: Sequence[Run], result: list[dict[str, Any]]) -> None:
     print(f"  counted: {path.relative_to(ROOT)}")
 
 
-def replicate(plans: Sequence[list[Run]]) -> bool:
-    """Executes the runs without a record; returns whether all could be executed."""
+def replicate(plans: Sequence[list[Run]]) -> None:
+    """Executes the runs without a record; says why where one could not be executed."""
     missing = [run for runs in plans for run in runs if not run.path.exists()]
     os.environ.update(KERNEL_ENVIRONMENT)
     with asyncio.Runner(loop_factory=Loop) as runner:
@@ -185,7 +194,6 @@ def replicate(plans: Sequence[list[Run]]) -> bool:
             print(f"{run.page.name}, seeds + {run.offset}: {outcome}", file=sys.stderr)
         elif outcome:
             raise outcome
-    return not any(outcomes)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -205,14 +213,15 @@ def main(arguments: list[str] | None = None) -> int:
     if which:
         pages = due(pages, which)
     plans = [runs_of(page, offsets or fresh_offsets(page.code())) for page in pages]
-    stands = [replicate(plans)]
-    for runs in plans:
-        if all(run.path.exists() for run in runs):
-            result, stand = report(runs)
-            stands.append(stand)
-            if which == "fresh":
-                keep(runs, result)
-    return int(not all(stands))
+    replicate(plans)
+    complete = [runs for runs in plans if all(run.path.exists() for run in runs)]
+    stand = complete == plans
+    for runs in complete:
+        result, stands = report(runs)
+        stand = stand and stands
+        if which == "fresh":
+            keep(runs, result)
+    return int(not stand)
 
 
 if __name__ == "__main__":

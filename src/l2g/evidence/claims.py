@@ -23,7 +23,7 @@ COLOURS = {"claim": "#2e9e6b", "answer": "#c77700", "verdict": "#3b82c4"}
 JUDGEMENTS = ("right", "wrong", "half true", "depends", "could not tell")
 RECORD_ALL = "L2G_RECORD_CLAIMS"  # an environment variable that is set where seeds are varied
 MARKS = re.compile(
-    r"`(?P<code>[^`]+)`|(?<![\w*])\*\*(?P<b>\S(?:[^*]*\S)?)\*\*(?!\w)"
+    r"`(?P<code>[^`]+)`|\$(?P<formula>[^$]+)\$|(?<![\w*])\*\*(?P<b>\S(?:[^*]*\S)?)\*\*(?!\w)"
     r"|(?<![\w*])\*(?P<em>\S(?:[^*]*\S)?)\*(?![\w*])"
 )
 
@@ -41,8 +41,8 @@ def claim(sentence: str, holds: Any, value: Any = None, /, **values: Any) -> Non
               min(true) > 0.85, true=accuracies)
 
     A claim that holds is printed; in a notebook it is displayed, and carries the record from which
-    the book collects its ledger (`data-claim`, as JSON). `*emphasis*`, `**bold**` and code in
-    backticks are shown as such.
+    the book collects its ledger (`data-claim`, as JSON). `*emphasis*`, `**bold**`, code in
+    backticks and formulas between dollar signs are shown as such.
 
     Args:
         sentence: what is claimed, with fields such as `{loss:nats}`.
@@ -71,7 +71,7 @@ def answer(prediction: str, sentence: str, holds: Any, /, **values: Any) -> None
         ClaimError, TypeError, ValueError: as `claim` does.
     """
     record = {"kind": "answer", "of": _name("prediction", prediction)}
-    _state(record, "Measured: ", sentence, holds, None, values)
+    _state(record, "Answer: ", sentence, holds, None, values)
 
 
 def verdict(belief: str, judgement: str, sentence: str, holds: Any, /, **values: Any) -> None:
@@ -175,16 +175,16 @@ def _as_json(value: Any) -> Any:
 
 
 def unmarked(sentence: str) -> str:
-    """The sentence without the marks for emphasis, bold and code."""
+    """The sentence without the marks for emphasis, bold, code and formulas."""
     return MARKS.sub(lambda match: match[str(match.lastgroup)], sentence)
 
 
 def marked(sentence: str) -> str:
-    """The sentence as HTML, its marks turned to elements."""
+    """The sentence as HTML, its marks turned to elements; formulas stay, for Jupyter sets them."""
 
     def element(match: re.Match[str]) -> str:
         tag = str(match.lastgroup)
-        return f"<{tag}>{match[tag]}</{tag}>"
+        return match[0] if tag == "formula" else f"<{tag}>{match[tag]}</{tag}>"
 
     return MARKS.sub(element, html.escape(sentence))
 
