@@ -40,7 +40,8 @@ def falling(ends, **kwargs):
 
 def named(ax):
     """The names that stand at the ends of lines, with their boxes in pixels."""
-    ax.figure.draw_without_rendering()
+    for _ in range(2):  # what has been hidden once is measured again
+        ax.figure.draw_without_rendering()
     shown = [text for text in ax.texts if text.get_visible()]
     return {text.get_text(): Text.get_window_extent(text) for text in shown}
 

@@ -116,6 +116,8 @@ class LineLabels(Artist):
 
     def arrange(self, renderer: RendererBase) -> None:
         ends = [self._end(line) for line in self.lines]
+        for name in self.names:
+            name.set_visible(True)  # hidden text has no width
         fits = self._fits(ends, renderer)
         for name in self.names:
             name.set_visible(fits)
