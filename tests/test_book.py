@@ -175,7 +175,7 @@ class Book:
         self.executed = self.root.with_name("executed")
         self.executed.write_text("")
         # Nothing of a `make test` around this, nor of what the book sets for its kernels.
-        ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OMP_NUM_THREADS", "TQDM_DISABLE")
+        ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OMP_NUM_THREADS", "TQDM_DISABLE", "L2G_PHONE")
         env = {name: value for name, value in os.environ.items() if name not in ours}
         env |= {"PYTHONPATH": str(self.root / "src"), "EXECUTED": str(self.executed)}
         command = [MAKE, f"BIN={Path(sys.executable).parent}", f"PYTHON={sys.executable}", "book"]
