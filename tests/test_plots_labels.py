@@ -97,6 +97,18 @@ def test_names_go_below_where_they_do_not_fit(change):
     assert legend.get_window_extent().y0 >= -1  # room was made
 
 
+@pytest.mark.parametrize("letters", range(8, 20))
+def test_the_svg_shows_what_room_was_made_for(letters):
+    """Also where names all but fit, and though the edges of an SVG are cut to what it shows."""
+    fig, ax = falling([0.1, 0.5, 0.9], figsize=(3.4, 3.2))
+    ax.lines[1].set_label("m" + "o" * (letters - 1))
+    plots.label_lines(ax)
+    outside = not named(ax)
+    svg = phone.as_svg(fig)
+    assert bool(named(ax)) != outside
+    assert (svg.count('id="legend_') == 1) == outside
+
+
 def test_only_what_has_a_label_is_named():
     _, ax = plt.subplots()
     with pytest.raises(ValueError, match=r"^ax must have a line with a label; got none"):
