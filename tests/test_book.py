@@ -181,7 +181,8 @@ class Book:
         self.executed = self.root.with_name("executed")
         self.executed.write_text("")
         # Nothing of a `make test` around this, nor of what the book sets for its kernels.
-        ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OMP_NUM_THREADS", "TQDM_DISABLE", "L2G_HOME")
+        ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OMP_NUM_THREADS", "TQDM_DISABLE")
+        ours += ("L2G_HOME", "L2G_PHONE", "L2G_STATIC")
         env = {name: value for name, value in os.environ.items() if name not in ours}
         env |= {"PYTHONPATH": str(self.root / "src"), "EXECUTED": str(self.executed)}
         command = [MAKE, f"BIN={Path(sys.executable).parent}", f"PYTHON={sys.executable}", "book"]
