@@ -12,11 +12,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 # The layers of the package, from the ground up: a room may import rooms of lower layers only, and
 # within a layer none imports another. So there is no circle. Lazy imports in functions count, too.
 LAYERS = [
-    {"describe", "files", "metrics", "numbers"},
-    {"exercises", "losses", "optim", "penalties"},
-    {"cache", "ensembles", "evidence", "history", "labs", "layers", "models", "resampling"}
-    | {"transforms"},
-    {"checkpoint", "data", "explore", "plots"},
+    {"describe", "files", "metrics", "numbers", "tables"},
+    {"losses", "optim", "penalties"},
+    {"cache", "ensembles", "evidence", "exercises", "history", "labs", "layers", "models"}
+    | {"resampling", "transforms"},
+    {"checkpoint", "data", "explore", "grade", "plots", "progress"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},
     {"training"},

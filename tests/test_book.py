@@ -182,6 +182,7 @@ class Book:
         self.executed.write_text("")
         # Nothing of a `make test` around this, nor of what the book sets for its kernels.
         ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OMP_NUM_THREADS", "TQDM_DISABLE")
+        ours += ("L2G_HOME", "L2G_PHONE", "L2G_STATIC")
         env = {name: value for name, value in os.environ.items() if name not in ours}
         env |= {"PYTHONPATH": str(self.root / "src"), "EXECUTED": str(self.executed)}
         command = [MAKE, f"BIN={Path(sys.executable).parent}", f"PYTHON={sys.executable}", "book"]
@@ -625,6 +626,7 @@ def test_solution_is_folded(site):
     assert "Show the solution" in cell.details.summary.get_text()
     assert "Hide the solution" in cell.details.summary.get_text()
     assert "6 * 7" in " ".join(cell.details.get_text().split())
+    assert "the answer is 42" in cell.details.get_text()  # its outcome is part of the fold
     assert not cell.details.has_attr("open")
 
 

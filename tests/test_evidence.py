@@ -1,4 +1,4 @@
-"""claim, compare and check: what they print, what they return, what they refuse."""
+"""claim and compare: what they print, what they return, what they refuse."""
 
 import html
 import json
@@ -14,7 +14,7 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
-from l2g.evidence import ClaimError, Comparison, check, claim, compare, comparisons
+from l2g.evidence import ClaimError, Comparison, claim, compare, comparisons
 from l2g.evidence.comparisons import _interval
 
 # --- claim
@@ -100,13 +100,11 @@ def test_plain_python_needs_neither_ipython_nor_scipy():
 
 @pytest.fixture(scope="module")
 def notebook():
-    """A real kernel runs a claim that holds, one that does not, and a crashing exercise."""
+    """A real kernel runs a claim that holds and one that does not."""
     cells = [
-        "import math, torch\nfrom l2g.evidence import claim, check",
+        "import math, torch\nfrom l2g.evidence import claim",
         "claim('a < b & c', True, {'loss': torch.tensor(0.12345), 'p': math.inf})",
         "claim('never', False)",
-        "def answer(logits):\n    shifted = logits\n    return shifted[9]\n"
-        "check('log_softmax', answer)",
     ]
     cells = [nbformat.v4.new_code_cell(source) for source in cells]
     notebook = nbformat.v4.new_notebook(cells=cells)
@@ -133,12 +131,6 @@ def test_a_false_claim_stops_a_notebook_and_shows_nothing(notebook):
     (output,) = notebook.cells[2].outputs
     assert output.output_type == "error"
     assert output.ename == "ClaimError"
-
-
-def test_check_names_the_line_of_a_cell_that_failed(notebook):
-    text = notebook.cells[3].outputs[0].text
-    assert "✗ log_softmax: your code raised IndexError" in text
-    assert "line 3: return shifted[9]" in text
 
 
 # --- compare
@@ -329,13 +321,3 @@ def test_a_comparison_reads_as_one_line():
 def test_bad_comparisons_are_refused(a, b, options, error, message):
     with pytest.raises(error, match=message):
         compare(a, b, **options)
-
-
-# --- check (its verdicts on answers are in test_exercises.py)
-
-
-def test_check_says_which_exercises_there_are():
-    with pytest.raises(ValueError, match="no exercise 'log_sofmax'; did you mean log_softmax"):
-        check("log_sofmax", None)
-    with pytest.raises(ValueError, match=r"known are .*cross_entropy_grad"):
-        check("xyz", None)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 from l2g.explore import live
 from l2g.labs.controls import chosen, described, read_controls
+from l2g.labs.moving import interruptible
 from l2g.labs.pictures import Drawing, failure, finished
 from l2g.labs.stills import stills
 
@@ -119,7 +121,7 @@ def test_a_grid_holds_one_or_two_controls(grid):
 def test_without_a_kernel_it_says_where_it_can_be_moved(capsys):
     live(draw, rate=[0.1, 1.0], steps=(10, 50, 10), fast=True)
     assert capsys.readouterr().out == (
-        "To move rate (0.1 to 1), steps (10 to 50), fast (no, yes), run this in JupyterLab or "
+        "To move rate (0.1 to 1), steps (10 to 50) and fast (no, yes), run this in JupyterLab or "
         "Colab.\n"
     )
 
@@ -254,6 +256,19 @@ def test_an_error_passes_and_is_shown_from_draw_on():
     assert "labs" not in text
 
 
+def test_what_runs_in_another_thread_is_not_interruptible():
+    done = []
+
+    def run():
+        with interruptible():
+            done.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
 # ---- stills
 
 
@@ -270,7 +285,7 @@ def test_stills_show_the_start_or_few_values_of_the_grid():
     page = stills(note, given, chosen(given, ["steps", "fast"]), "")
     assert seen == [(0.1, steps, fast) for steps in (20, 30, 40) for fast in (False, True)]
     assert page.count("<figure") == 6
-    assert "<figcaption>steps 30, fast no</figcaption>" in page
+    assert "<figcaption>steps: 30, fast: no</figcaption>" in page
     seen.clear()
     stills(note, given, chosen(given, ["rate"]), "")
     assert [rate for rate, *_ in seen] == [0.01, 0.5, 1.0]
@@ -278,8 +293,8 @@ def test_stills_show_the_start_or_few_values_of_the_grid():
 
 def test_the_alt_text_of_a_still_says_its_setting():
     page = stills(draw, controls(steps=(20, 30)), [], "A line.")
-    assert Pictures(page).pictures[0]["alt"] == "A line. (steps 20)"
-    assert described(controls(steps=(20, 30)), {"steps": 30}) == "steps 30"
+    assert Pictures(page).pictures[0]["alt"] == "A line. (steps: 20)"
+    assert described(controls(steps=(20, 30)), {"steps": 30}) == "steps: 30"
 
 
 # ---- in a kernel
@@ -297,8 +312,15 @@ class Kernel:
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=120)
+        self.subshell = None
         self.widgets, self.shown, self.printed = {}, [], ""
         self.history = []  # every change of a widget: its id and the state that came
+
+    def answer_in_another_thread(self):
+        """As JupyterLab asks for, where the kernel can."""
+        control = self.client.control_channel
+        control.send(self.client.session.msg("create_subshell_request"))
+        self.subshell = control.get_msg(timeout=60)["content"]["subshell_id"]
 
     def stop(self):
         self.client.stop_channels()
@@ -340,8 +362,9 @@ class Kernel:
 
     def set(self, name, **state):
         data = {"method": "update", "state": state, "buffer_paths": []}
-        content = {"comm_id": name, "data": data}
-        self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
+        message = self.client.session.msg("comm_msg", {"comm_id": name, "data": data})
+        message["header"]["subshell_id"] = self.subshell
+        self.client.shell_channel.send(message)
 
     def until(self, condition):
         end = time.monotonic() + 60
@@ -355,17 +378,21 @@ class Kernel:
         return self.printed.strip()
 
 
-KERNELS = ["python3", "colab"]  # ipywidgets 8, and 7.7 as Colab has it
+# ipywidgets 8, 8 with changes that come in another thread, and 7.7 as Colab has it.
+KERNELS = ["python3", "python3 threads", "colab"]
 
 
 @pytest.fixture(scope="module", params=KERNELS)
 def kernel(request):
-    if request.param not in find_kernel_specs():
+    name, _, threads = request.param.partition(" ")
+    if name not in find_kernel_specs():
         pytest.skip("the kernel with Colab's releases is made by make test-colab")
     environ = {"PYTHONPATH": str(ROOT / "src")}
     if "L2G_STATIC" in os.environ:
         pytest.fail("L2G_STATIC is set: nothing would move")
-    kernel = Kernel(request.param, environ)
+    kernel = Kernel(name, environ)
+    if threads:
+        kernel.answer_in_another_thread()
     yield kernel
     kernel.stop()
 
@@ -402,13 +429,24 @@ def picture(lab):
     return lab.widgets[lab.find("HTML")]["value"]
 
 
+def test_a_figure_that_is_shown_keeps_what_the_page_must_know_of_it(kernel):
+    kernel.widgets.clear()
+    kernel.run(
+        "import matplotlib.pyplot as plt\nfrom l2g import explore, plots\nplots.use_style()\n"
+        "def draw(x):\n    plt.imshow([[x]])\n    plt.show()\nexplore.live(draw, x=[0, 1])"
+    )
+    (image,) = Pictures(picture(kernel)).pictures
+    assert image["class"] == "l2g-keep-colours"
+    assert unquote(image["src"]).endswith("</svg>")
+
+
 def test_the_lab_shows_its_controls_and_its_start(lab):
     assert lab.widgets[lab.find("SelectionSlider", description="width")]["index"] == 1
     assert lab.widgets[lab.find("Checkbox", description="dropout")]["value"] is False
     menu = lab.widgets[lab.find("Dropdown", description="optimizer")]
     assert [*menu["_options_labels"]] == ["SGD", "Adam"]
     assert "drawn 2 False SGD" in picture(lab)
-    assert 'alt="A line (width 2, dropout no, optimizer SGD)"' in picture(lab)
+    assert 'alt="A line (width: 2, dropout: no, optimizer: SGD)"' in picture(lab)
     assert picture(lab).count("<img") == 1
     (shown,) = lab.shown  # the lab; no figure beside it
     assert shown["application/vnd.jupyter.widget-view+json"]["model_id"] in lab.widgets
@@ -535,9 +573,9 @@ def test_stills_stand_where_nothing_can_be_moved(where, sentence):
         kernel.stop()
     (shown,) = kernel.shown
     found = Pictures(shown["text/html"])
-    alts = [f"A line (width 2, dropout no, optimizer {name})" for name in ("SGD", "Adam")]
+    alts = [f"A line (width: 2, dropout: no, optimizer: {name})" for name in ("SGD", "Adam")]
     assert [image["alt"] for image in found.pictures] == alts
-    assert "To move width (1 to 40), dropout (no, yes), optimizer (SGD, Adam)" in found.text
+    assert "To move width (1 to 40), dropout (no, yes) and optimizer (SGD, Adam)" in found.text
     assert sentence in shown["text/html"]
     assert kernel.widgets == {}
     assert kernel.printed == ""

@@ -229,6 +229,15 @@ def test_zero_weights_leave_classes_out_and_weights_convert_to_the_dtype_of_the_
     torch.testing.assert_close(loss, losses.cross_entropy(logits[kept], targets[kept]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logits_whose_sum_overflows_are_finite_all_the_same(dtype):
+    logits = torch.full((7, 3), torch.finfo(dtype).max, dtype=dtype)
+    assert logits.sum() == math.inf
+    loss = losses.cross_entropy(logits, torch.zeros(7, dtype=torch.long))
+    assert loss.item() == pytest.approx(math.log(3), rel=1e-6)
+    assert (losses.softmax(-logits) == 1 / torch.tensor(3.0, dtype=dtype)).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
 def test_any_integer_dtype_serves_as_targets(dtype):
     logits, targets = LOGITS["usual"], targets_for(LOGITS["usual"])

@@ -37,6 +37,7 @@ FILES = {
 TOP = {"__init__.py"}
 EXERCISES = {*TOP, "evidence.py", "exercises/__init__.py"}
 LAYERS = {*TOP, "layers/__init__.py", "layers/dropout.py", "losses.py"}
+ONE_AND_TWO = {"explorables/one.html", "explorables/two.html"}
 EXPLORE = {*TOP, "explore.py", "explorables/_frame.html"}
 BOTH = {*EXERCISES, "exercises/ch01.py", "exercises/ch02.py", "losses.py"}
 
@@ -84,8 +85,10 @@ def used(package, *cells):
         ("from l2g import Explorable\nExplorable('one', x=1)", {*EXPLORE, "explorables/one.html"}),
         (
             "from l2g import Explorable\nExplorable(name)",
-            {*EXPLORE, "explorables/one.html", "explorables/two.html"},
+            {*EXPLORE, *ONE_AND_TWO},
         ),
+        ("from l2g import explore\nexplore.live(draw, x=(0, 1))", {*TOP, "explore.py"}),
+        ("from l2g import Explorable as E\nE('one')", {*EXPLORE, *ONE_AND_TWO}),
         ("from l2g import study", {*TOP, "study/__init__.py", "results/part/run.json"}),
     ],
 )

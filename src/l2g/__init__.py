@@ -19,7 +19,8 @@ _HOME_OF = {
     "answer": "evidence",
     "verdict": "evidence",
     "compare": "evidence",
-    "check": "evidence",
+    "check": "exercises",
+    "solution": "exercises",
     "Explorable": "explore",
 }
 
@@ -34,6 +35,7 @@ __all__ = [
     "fit_many",
     "load",
     "predict",
+    "solution",
     "verdict",
 ]
 

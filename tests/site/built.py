@@ -21,6 +21,5 @@ LOAD_IMAGES = """() => Promise.all([document.fonts.ready, ...[...document.images
 })])"""
 UNFOLD = """() => {
     for (const details of document.querySelectorAll("details")) details.open = true;
-    for (const button of document.querySelectorAll(".toggle-button-hidden")) button.click();
     for (const fading of document.getAnimations()) fading.finish();
 }"""

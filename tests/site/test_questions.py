@@ -36,7 +36,7 @@ How low can the loss go?
 
 
 def closed(kind, of, **more):
-    record = {"kind": kind, "of": of, "sentence": "3 < 4, “so”.", **more}
+    record = {"kind": kind, "of": of, "sentence": "3 < 4, *so*.", **more}
     data = html.escape(json.dumps(record, ensure_ascii=False))
     box = f'<div class="l2g-claim l2g-{kind}" data-claim="{data}">✓ 3 &lt; 4</div>'
     return f"\n```{{raw}} html\n{box}\n```\n"
@@ -106,7 +106,8 @@ def test_index_lists_a_belief_with_its_verdict(built):
     assert item.a.get_text() == "“A sigmoid makes the outputs proper.”"
     assert item.a["href"] == "01_generalization.html#belief-sigmoid"
     assert item.select_one(".l2g-judged").get_text() == "half true"
-    assert item.get_text().endswith("3 < 4, “so”.")
+    assert item.get_text().endswith("3 < 4, so.")
+    assert item.em.get_text() == "so"
 
 
 @pytest.mark.parametrize(

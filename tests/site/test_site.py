@@ -101,6 +101,48 @@ def test_no_line_begins_with_the_comma_behind_a_formula(sheet):
     assert sheet.evaluate(wrapped) == []
 
 
+def test_nothing_that_can_break_scrolls(sheet):
+    """Formulas and printed lines break, wide tables are cards on a phone."""
+    scrolling = """() => [...document.querySelectorAll(
+        "article :is(.tex[data-display], .cell_output pre, .pst-scrollable-table-container, "
+        + ".l2g-table-place)"
+    )].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.dataset.tex ?? e.textContent)"""
+    assert sheet.evaluate(scrolling) == []
+
+
+def test_what_scrolls_says_so_and_is_in_reach_of_the_keyboard(sheet):
+    silent = """() => [...document.querySelectorAll("article *")].filter(e => {
+        if (e.scrollWidth <= e.clientWidth + 1 || e.closest(".l2g-explorable")) return false;
+        if (!["auto", "scroll"].includes(getComputedStyle(e).overflowX)) return false;
+        const fades = e.matches("figure") || getComputedStyle(e).maskImage.includes("gradient");
+        return !(fades && e.dataset.more === "right" && e.tabIndex === 0 && e.ariaLabel);
+    }).map(e => e.outerHTML.slice(0, 200))"""
+    assert sheet.evaluate(silent) == []
+
+
+def test_folds_look_alike(sheet):
+    """Code, checks, solutions and what goes deeper: one frame, one line of text as title."""
+    looks = """() => [...document.querySelectorAll("article details:not(.l2g-choice)")
+    ].map(fold => {
+        const frame = getComputedStyle(fold);
+        const title = getComputedStyle(fold.querySelector("summary"));
+        return [frame.borderColor, frame.borderWidth, frame.borderRadius, frame.backgroundColor,
+                title.fontSize, title.color, title.paddingTop].join(" ");
+    })"""
+    assert len(set(sheet.evaluate(looks))) <= 1
+
+
+def test_questions_look_alike(sheet):
+    looks = """() => [...document.querySelectorAll(
+        "article :is(.predict, .belief, .misconception)"
+    )].map(box => {
+        const { borderLeft, backgroundColor } = getComputedStyle(box);
+        const title = getComputedStyle(box.firstElementChild).color;
+        return [borderLeft, backgroundColor, title].join(" ");
+    })"""
+    assert len(set(sheet.evaluate(looks))) <= 1
+
+
 MARKUP = re.compile(r"\$[^$\n]+\$|\{[\w:+-]+\}`|\{footcite|:::|```|\]\(|\\[a-z]+\{")
 PROSE = """() => {
     const article = document.querySelector("article")?.cloneNode(true);
@@ -203,7 +245,7 @@ def test_every_link_leads_somewhere(links, name):
 def test_a_chapter_leads_to_its_notebook(links, name):
     stem = name.removesuffix(".html")
     colab = [t for t in links[name].targets if t.startswith("https://colab.research.google.com/")]
-    assert len(colab) == 1
+    assert len(set(colab)) == 1  # a live lab leads there as well
     assert re.fullmatch(rf".*/github/[^/]+/[^/]+/blob/main/chapters/{stem}\.ipynb", colab[0])
     downloads = [t for t in links[name].targets if t.endswith(".ipynb") and t not in colab]
     assert len(downloads) == 1
@@ -245,13 +287,22 @@ def test_solutions_are_folded_and_open_by_keyboard(page, site, name):
     cells = page.locator(".tag_solution details").all()
     assert len(texts) + len(cells) > 1
     for box, handle, content in [
-        *((box, "button", ":scope > :nth-child(2)") for box in texts),
+        *((box, "summary", ":scope > :nth-child(2)") for box in texts),
         *((box, "summary", "pre") for box in cells),
     ]:
         assert not box.locator(content).first.is_visible()
         box.locator(handle).first.focus()
         page.keyboard.press("Enter")
         assert box.locator(content).first.is_visible()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_no_solution_speaks_for_the_reader(page, site, name):
+    page.goto(site + name)
+    printed = "\n".join(page.locator(".cell_output").all_inner_texts())
+    assert "not started yet" in printed
+    assert not re.search(r"✓ \w+: passed", printed)
+    assert "solved so far" not in printed  # by whoever built the book
 
 
 def loss_of(lab):
@@ -325,7 +376,9 @@ def test_paper_is_white_and_shows_the_solutions(browser, site, name):
     page.goto(site + name)
     state = """() => ({
         theme: document.documentElement.dataset.theme,
-        folded: document.querySelectorAll(".tag_solution details:not([open])").length,
+        folded: document.querySelectorAll(
+            ".tag_solution details:not([open]), .l2g-fold:not([open])"
+        ).length,
     })"""
     on_screen = page.evaluate(state)
     assert on_screen["theme"] == "dark"
@@ -340,9 +393,11 @@ def test_paper_is_white_and_shows_the_solutions(browser, site, name):
     assert solutions.count() > 2
     assert all(solution.is_visible() for solution in solutions.all())
     useless = """() => [...document.querySelectorAll(
-        ".bd-header-article, .bd-sidebar-primary, .prev-next-footer, article button"
+        ".bd-header-article, .bd-sidebar-primary, .prev-next-footer, article button, "
+        + ".hide:not([open])"
     )].filter(e => e.checkVisibility({ opacityProperty: true })).map(e => e.outerHTML)"""
     assert page.evaluate(useless) == []
+    assert page.evaluate("document.getAnimations().length") == 0  # nothing is caught half-way
     page.close()
 
 
@@ -404,6 +459,13 @@ def test_a_menu_opens_and_closes(page, site, name):
     assert not entry.is_visible()
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_an_outcome_of_a_solution_is_folded_with_it(page, site, name):
+    page.goto(site + name)
+    for output in page.locator(".tag_solution .cell_output").all():
+        assert not output.is_visible()
+
+
 def test_search_from_the_keyboard(page, site):
     page.goto(site + "index.html")
     page.keyboard.press("Control+k")
@@ -414,6 +476,46 @@ def test_search_from_the_keyboard(page, site):
     result.wait_for()
     found = [link.get_attribute("href") for link in page.locator("#search-results li a").all()]
     assert any(link.startswith("06_cross_entropy.html") for link in found)
+
+
+def test_the_magnifier_stands_beside_what_is_typed(page, site):
+    page.goto(site + "search.html?q=softmax")
+    place = page.locator("main .bd-search")
+    icon = place.locator("i").bounding_box()
+    field = place.locator("input")
+    start = float(field.evaluate("e => parseFloat(getComputedStyle(e).paddingLeft)"))
+    assert icon["x"] + icon["width"] < field.bounding_box()["x"] + start
+
+
+def lightness(colour):
+    """Relative luminance of a CSS colour, as WCAG defines it."""
+    parts = [int(c) / 255 for c in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_the_way_to_the_top_is_readable_and_soon_out_of_the_way(contexts, site):
+    page = contexts["phone"].new_page()
+    page.goto(site + CHAPTERS[0])
+    button = page.locator("#pst-back-to-top")
+    for y in (4000, 3500):
+        page.evaluate(f"scrollTo(0, {y})")
+        page.wait_for_timeout(200)
+    button.wait_for()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        style = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+        dark, light = sorted(map(lightness, button.evaluate(style)))
+        assert (light + 0.05) / (dark + 0.05) > 4.5
+    button.wait_for(state="hidden")
+    page.close()
+
+
+def test_korean_words_stay_whole(page, site):
+    page.goto(site + "glossary.html")
+    korean = page.locator("article [lang=ko]")
+    assert korean.count() > 50
+    assert korean.first.evaluate("e => getComputedStyle(e).wordBreak") == "keep-all"
 
 
 def test_the_keyboard_can_skip_to_the_text(page, site):

@@ -9,6 +9,7 @@ from . import (
     aria,
     execution,
     figures,
+    folds,
     glossary,
     instructors,
     katex,
@@ -22,13 +23,12 @@ from . import (
     questions,
     quiz,
     sharing,
+    tables,
 )
 
-PARTS = (
-    *(aria, execution, figures, kernels, katex, lean),
-    *(links, minutes, pages, questions, quiz, sharing),
-)
-APPENDICES = (api, glossary, instructors, ledger, misconceptions)
+PARTS = [aria, execution, figures, folds, kernels, katex, lean, links]
+PARTS += [minutes, pages, questions, quiz, sharing, tables]
+APPENDICES = [api, glossary, instructors, ledger, misconceptions]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -23,12 +23,14 @@ def versions() -> dict[str, str]:
 # What the kernels inherit. No progress bars and no sliders (l2g.labs): they have no place in a
 # finished page. One thread: the networks are too small for more, and threads that wait for each
 # other on a busy machine make them many times slower; results then do not depend on the number of
-# cores either. Figures are drawn for phones, too.
+# cores either. Figures are drawn for phones, too. No record of solved exercises: it belongs to
+# whoever builds the book.
 KERNEL_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     "L2G_STATIC": "1",
     "L2G_PHONE": "1",
     "OMP_NUM_THREADS": "1",
+    "L2G_HOME": "",
 }
 
 

@@ -20,7 +20,8 @@ from sphinx.util.images import get_image_size
 from .figures import twin_of
 
 HERE = Path(__file__).parent
-UNUSED = ("sphinx-design", "design-tabs", "DOCUMENTATION_OPTIONS.")
+UNUSED = ["sphinx-design", "design-tabs", "DOCUMENTATION_OPTIONS."]
+UNUSED += ["togglebutton", "toggleHint", "toggleOpenOnPrint"]  # all folds are <details>
 
 TOKEN = re.compile(r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]""", re.DOTALL)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -48,7 +49,7 @@ def load_what_is_needed(
     """
     if "body" in context:
         context["body"] = UNCOLOURED.sub(r"\1", context["body"])
-    unused = UNUSED if 'class="tex"' in context.get("body", "") else (*UNUSED, "katex")
+    unused = UNUSED if 'class="tex"' in context.get("body", "") else [*UNUSED, "katex"]
     for files in ("script_files", "css_files"):
         context[files] = [
             file

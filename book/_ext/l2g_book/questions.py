@@ -24,7 +24,6 @@ A reader taps an option; the browser remembers it, and repeats it beside the ans
 """
 
 import html
-import json
 import re
 from collections import Counter
 from typing import Any
@@ -35,10 +34,10 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
+from .ledger import records
 from .source import NAME
 
 QUOTED = re.compile(r"“.+”", re.DOTALL)
-RECORD = re.compile(r'data-claim="([^"]*)"')
 CLOSED_BY = {"predict": "answer", "belief": "verdict"}
 
 
@@ -112,9 +111,9 @@ def asked(doctree: nodes.document) -> list[nodes.admonition]:
 
 def closing(doctree: nodes.document) -> list[dict[str, Any]]:
     """The records of `answer` and `verdict` in the outputs of a page."""
-    texts = [raw.astext() for raw in doctree.findall(nodes.raw)]
-    records = [json.loads(html.unescape(found)) for t in texts for found in RECORD.findall(t)]
-    return [record for record in records if record.get("kind") in CLOSED_BY.values()]
+    outputs = [raw.astext() for raw in doctree.findall(nodes.raw)]
+    found = [record for output in outputs for record in records(output)]
+    return [record for record in found if record.get("kind") in CLOSED_BY.values()]
 
 
 def hold_together(app: Sphinx, doctree: nodes.document) -> None:

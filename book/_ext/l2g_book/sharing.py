@@ -81,6 +81,7 @@ def draw_preview(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.add_js_file("print.js", loading_method="defer")
+    app.add_js_file("scroll.js", loading_method="defer")
     app.connect("config-inited", announce)
     app.connect("html-page-context", describe)
     app.connect("build-finished", draw_preview)

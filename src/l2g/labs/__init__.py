@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from l2g.labs.controls import chosen, read_controls
+from l2g.labs.controls import chosen, listed, read_controls
 from l2g.labs.stills import stills
 
 STATIC = "L2G_STATIC"  # set for kernels whose pages are read when they have ended, as on the site
@@ -58,7 +58,7 @@ def live(
     """
     moved = read_controls(draw, controls)
     shown = chosen(moved, grid)
-    reach = ", ".join(control.reach() for control in moved)
+    reach = listed([control.reach() for control in moved])
     ipython = sys.modules.get("IPython")
     if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
         print(WITHOUT_A_KERNEL.format(reach=reach))

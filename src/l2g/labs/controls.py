@@ -43,11 +43,10 @@ class Control:
         """The control of ipywidgets, 7 and 8 alike, that tells a new value when it is released."""
         import ipywidgets as widgets
 
-        look = dict(
-            description=self.label,
-            style={"description_width": "initial"},  # else long labels are cut
-            layout=widgets.Layout(width="auto", min_width="17rem"),
-        )
+        # Long labels are not cut, and leave their slider room, as far as the screen has it.
+        room = widgets.Layout(width=f"{18 + len(self.label) // 2}rem", max_width="97%")
+        style = {"description_width": "initial"}
+        look = dict(description=self.label, style=style, layout=room)
         if isinstance(self.start, bool):
             return widgets.Checkbox(value=self.start, indent=False, **look)
         options = [(shown(value), value) for value in self.values]
@@ -62,6 +61,11 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def listed(words: list[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def is_number(value: Any) -> bool:
@@ -132,8 +136,8 @@ def _range(name: str, low: Any, high: Any, step: Any = None) -> tuple[float, ...
 
 
 def described(controls: list[Control], values: Mapping[str, Any], what: str = "") -> str:
-    """A setting in words: "images 200, width 256", after what it is the setting of."""
-    setting = ", ".join(f"{c.label} {shown(values[c.name])}" for c in controls)
+    """A setting in words: "images: 200, width: 256", after what it is the setting of."""
+    setting = ", ".join(f"{c.label}: {shown(values[c.name])}" for c in controls)
     return f"{what} ({setting})" if what else setting
 
 

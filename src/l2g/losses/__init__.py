@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from l2g.losses.inputs import (
+    all_finite,
     check_floating,
     check_probabilities,
     check_shapes,
@@ -161,7 +162,7 @@ def _shift(logits: Tensor, dim: int) -> Tensor:
     # Detached: the result does not depend on the shift, so it must add nothing to the gradient.
     largest = logits.detach().amax(dim, keepdim=True)
     # A NaN or +inf anywhere in a row, or a row of −inf only, shows in the row's maximum.
-    if readable(largest) and not largest.isfinite().all():
+    if readable(largest) and not all_finite(largest):
         bad = int(logits.isnan().sum() + logits.isposinf().sum())
         masked = int(largest.isneginf().sum())
         raise ValueError(

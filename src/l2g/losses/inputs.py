@@ -1,5 +1,6 @@
 """What the losses are given: checks, and dtypes that are wide enough to sum in."""
 
+import math
 import operator
 
 import torch
@@ -43,6 +44,11 @@ def readable(values: Tensor) -> bool:
         and values.device.type == "cpu"
         and not torch._C._functorch.is_functorch_wrapped_tensor(values)
     )
+
+
+def all_finite(values: Tensor) -> bool:
+    """A finite sum says so in half the time; but a sum may overflow: then all are looked at."""
+    return math.isfinite(values.sum().item()) or bool(values.isfinite().all())
 
 
 def check_floating(name: str, values: Tensor) -> None:

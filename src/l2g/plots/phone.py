@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.image import AxesImage
@@ -52,8 +51,8 @@ def _drawn(fig: Figure) -> str:
 
 
 def _is_map(artist: Any) -> bool:
-    kinds = AxesImage, QuadMesh, ContourSet
-    return isinstance(artist, kinds) and artist.get_array() is not None
+    filled = isinstance(artist, AxesImage | QuadMesh) or getattr(artist, "filled", False)
+    return bool(filled) and artist.get_array() is not None
 
 
 @contextmanager
