@@ -14,11 +14,11 @@ SITE := book/_build/html/index.html
 UNFINISHED := book/_build/.unfinished
 
 # One thread for each worker, as when the book is built: threads that compete for a core spin.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 L2G_HOME= $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book notebooks chapter form test test-colab replicate check bench gpu study lock clean distclean \
+.PHONY: help book notebooks student chapter form test test-colab replicate check bench gpu study lock clean distclean \
 	.venv .venv-colab
 
 help: ## list these commands
@@ -41,6 +41,9 @@ chapter: .venv ## lay out a chapter of the plan that passes every test: make cha
 	@$(BIN)/python book/_ext/l2g_book/new_chapter.py '$(N)'
 	@$(MAKE) --no-print-directory notebooks
 	@$(MAKE) --no-print-directory replicate CHAPTER='$(N)' OFFSETS=fresh
+
+student: .venv ## write notebooks without solutions to student/, to hand out
+	@$(BIN)/python book/_ext/l2g_book/notebooks.py --without-solutions student
 
 # The book has executed every chapter: a test holds the notebooks' cells against those it ran.
 test: check book ## run everything: style, types, units, notebooks, the site in a browser

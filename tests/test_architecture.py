@@ -13,10 +13,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 # within a layer none imports another. So there is no circle. Lazy imports in functions count, too.
 LAYERS = [
     {"describe", "files", "metrics", "numbers", "tables"},
-    {"exercises", "losses", "optim", "penalties"},
-    {"cache", "ensembles", "evidence", "history", "labs", "layers", "models", "resampling"}
-    | {"transforms"},
-    {"checkpoint", "data", "explore", "plots", "progress"},
+    {"losses", "optim", "penalties"},
+    {"cache", "ensembles", "evidence", "exercises", "history", "labs", "layers", "models"}
+    | {"resampling", "transforms"},
+    {"checkpoint", "data", "explore", "grade", "plots", "progress"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},
     {"training"},

@@ -16,6 +16,13 @@ from l2g.exercises import registry
 
 BOOK = Path(__file__).parents[1] / "book"
 EXERCISES = registry()
+# Those whose results are plain tensors, and three on which the wording of reports is tried.
+TENSORS = [
+    name
+    for name, exercise in EXERCISES.items()
+    if exercise.probe is None and isinstance(exercise.reference(*exercise.cases()[0]), torch.Tensor)
+]
+THREE = ["bias_and_variance", "cross_entropy_grad", "lse_identity"]
 MISTAKES = [(name, hint) for name, exercise in EXERCISES.items() for hint in exercise.mistakes]
 
 
@@ -182,7 +189,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", TENSORS)
 def test_a_right_answer_may_come_in_any_form(name, form, capsys):
     exercise = EXERCISES[name]
     passed, out = verdict(name, lambda *inputs: FORMS[form](exercise.reference(*inputs)), capsys)
@@ -193,7 +200,7 @@ def single(x):
     return x.float() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", TENSORS)
 def test_a_right_answer_may_be_computed_in_single_precision(name, capsys):
     exercise = EXERCISES[name]
     passed, out = verdict(name, lambda *inputs: exercise.reference(*map(single, inputs)), capsys)
@@ -301,14 +308,11 @@ UNFORESEEN = [
 ]
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", THREE)
 @pytest.mark.parametrize(("spoil", "hint"), UNFORESEEN)
 def test_unforeseen_wrong_answers_get_a_sensible_hint(name, spoil, hint, capsys):
     reference = EXERCISES[name].reference
     passed, out = verdict(name, lambda *inputs: spoil(reference(*inputs)), capsys)
-    if "close" in hint and EXERCISES[name].accuracy >= 1e-4:
-        assert passed
-        return
     assert not passed
     assert hint in out
     assert "smallest counterexample" in out
@@ -333,7 +337,7 @@ def test_the_counterexample_shows_what_the_hint_is_about(capsys):
     assert re.search(r"got      = tensor\(\[.*(inf|nan)", out)
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", TENSORS)
 def test_got_and_expected_never_print_alike(name, capsys):
     """Errors of all sizes, in one random entry: what is refused looks different."""
     exercise, refused = EXERCISES[name], 0
@@ -382,7 +386,7 @@ def in_torch(*inputs):
     return F.softmax(inputs[0], dim=7)
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", THREE)
 @pytest.mark.parametrize(
     ("answer", "error", "line"),
     [
@@ -414,7 +418,7 @@ def nothing(*inputs):
     pass
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", THREE)
 @pytest.mark.parametrize("stub", [raises, ellipsis, nothing, None, ...])
 def test_an_untouched_stub_is_not_started(name, stub, capsys):
     passed, out = verdict(name, stub, capsys)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 from l2g.explore import live
 from l2g.labs.controls import chosen, described, read_controls
+from l2g.labs.moving import interruptible
 from l2g.labs.pictures import Drawing, failure, finished
 from l2g.labs.stills import stills
 
@@ -254,6 +256,19 @@ def test_an_error_passes_and_is_shown_from_draw_on():
     assert "labs" not in text
 
 
+def test_what_runs_in_another_thread_is_not_interruptible():
+    done = []
+
+    def run():
+        with interruptible():
+            done.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
 # ---- stills
 
 
@@ -270,7 +285,7 @@ def test_stills_show_the_start_or_few_values_of_the_grid():
     page = stills(note, given, chosen(given, ["steps", "fast"]), "")
     assert seen == [(0.1, steps, fast) for steps in (20, 30, 40) for fast in (False, True)]
     assert page.count("<figure") == 6
-    assert "<figcaption>steps 30, fast no</figcaption>" in page
+    assert "<figcaption>steps: 30, fast: no</figcaption>" in page
     seen.clear()
     stills(note, given, chosen(given, ["rate"]), "")
     assert [rate for rate, *_ in seen] == [0.01, 0.5, 1.0]
@@ -278,8 +293,8 @@ def test_stills_show_the_start_or_few_values_of_the_grid():
 
 def test_the_alt_text_of_a_still_says_its_setting():
     page = stills(draw, controls(steps=(20, 30)), [], "A line.")
-    assert Pictures(page).pictures[0]["alt"] == "A line. (steps 20)"
-    assert described(controls(steps=(20, 30)), {"steps": 30}) == "steps 30"
+    assert Pictures(page).pictures[0]["alt"] == "A line. (steps: 20)"
+    assert described(controls(steps=(20, 30)), {"steps": 30}) == "steps: 30"
 
 
 # ---- in a kernel
@@ -414,13 +429,24 @@ def picture(lab):
     return lab.widgets[lab.find("HTML")]["value"]
 
 
+def test_a_figure_that_is_shown_keeps_what_the_page_must_know_of_it(kernel):
+    kernel.widgets.clear()
+    kernel.run(
+        "import matplotlib.pyplot as plt\nfrom l2g import explore, plots\nplots.use_style()\n"
+        "def draw(x):\n    plt.imshow([[x]])\n    plt.show()\nexplore.live(draw, x=[0, 1])"
+    )
+    (image,) = Pictures(picture(kernel)).pictures
+    assert image["class"] == "l2g-keep-colours"
+    assert unquote(image["src"]).endswith("</svg>")
+
+
 def test_the_lab_shows_its_controls_and_its_start(lab):
     assert lab.widgets[lab.find("SelectionSlider", description="width")]["index"] == 1
     assert lab.widgets[lab.find("Checkbox", description="dropout")]["value"] is False
     menu = lab.widgets[lab.find("Dropdown", description="optimizer")]
     assert [*menu["_options_labels"]] == ["SGD", "Adam"]
     assert "drawn 2 False SGD" in picture(lab)
-    assert 'alt="A line (width 2, dropout no, optimizer SGD)"' in picture(lab)
+    assert 'alt="A line (width: 2, dropout: no, optimizer: SGD)"' in picture(lab)
     assert picture(lab).count("<img") == 1
     (shown,) = lab.shown  # the lab; no figure beside it
     assert shown["application/vnd.jupyter.widget-view+json"]["model_id"] in lab.widgets
@@ -547,7 +573,7 @@ def test_stills_stand_where_nothing_can_be_moved(where, sentence):
         kernel.stop()
     (shown,) = kernel.shown
     found = Pictures(shown["text/html"])
-    alts = [f"A line (width 2, dropout no, optimizer {name})" for name in ("SGD", "Adam")]
+    alts = [f"A line (width: 2, dropout: no, optimizer: {name})" for name in ("SGD", "Adam")]
     assert [image["alt"] for image in found.pictures] == alts
     assert "To move width (1 to 40), dropout (no, yes) and optimizer (SGD, Adam)" in found.text
     assert sentence in shown["text/html"]

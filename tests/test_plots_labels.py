@@ -40,7 +40,8 @@ def falling(ends, **kwargs):
 
 def named(ax):
     """The names that stand at the ends of lines, with their boxes in pixels."""
-    ax.figure.draw_without_rendering()
+    for _ in range(2):  # what has been hidden once is measured again
+        ax.figure.draw_without_rendering()
     shown = [text for text in ax.texts if text.get_visible()]
     return {text.get_text(): Text.get_window_extent(text) for text in shown}
 
@@ -94,6 +95,18 @@ def test_names_go_below_where_they_do_not_fit(change):
     assert len(legend.get_texts()) == 4
     assert legend.get_window_extent().y1 <= ax.xaxis.get_tightbbox().y0
     assert legend.get_window_extent().y0 >= -1  # room was made
+
+
+@pytest.mark.parametrize("letters", range(8, 20))
+def test_the_svg_shows_what_room_was_made_for(letters):
+    """Also where names all but fit, and though the edges of an SVG are cut to what it shows."""
+    fig, ax = falling([0.1, 0.5, 0.9], figsize=(3.4, 3.2))
+    ax.lines[1].set_label("m" + "o" * (letters - 1))
+    plots.label_lines(ax)
+    outside = not named(ax)
+    svg = phone.as_svg(fig)
+    assert bool(named(ax)) != outside
+    assert (svg.count('id="legend_') == 1) == outside
 
 
 def test_only_what_has_a_label_is_named():

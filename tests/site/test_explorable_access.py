@@ -75,9 +75,9 @@ def test_in_one_column_the_focus_only_goes_down(page, tmp_path, viewport, name):
 
 @each_lab
 def test_a_drag_is_spoken_once_when_it_pauses(page, tmp_path, name):
-    page.clock.install()  # time stands still but for what the test lets pass
+    page.clock.install()
     lab = open_lab(page, tmp_path, name, {})
-    page.clock.run_for(1000)
+    page.clock.pause_at(page.evaluate("Date.now()") + 2000)  # from here time stands still
     slider = lab.locator("input[type=range]:enabled").first
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()

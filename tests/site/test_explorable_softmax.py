@@ -1,6 +1,7 @@
 """The softmax lab in a real browser: its numbers against PyTorch, its controls, its looks."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -113,6 +114,17 @@ def test_what_is_written_is_what_is_computed(page, tmp_path):
     assert f"reachable: {low:.3f} to {high:.3f}" in lab.locator(".scale").inner_text()
 
 
+@pytest.mark.parametrize("viewport", [PHONE])
+def test_on_a_phone_every_quantity_has_a_row_and_nothing_speaks_of_keys(page, tmp_path):
+    lab = open_lab(page, tmp_path, {})
+    row = lab.locator(".rows .row").first
+    boxes = [cell.bounding_box() for cell in row.get_by_role("cell").all()]
+    for above, below in pairwise(boxes):
+        assert below["y"] >= above["y"] + above["height"] - 1
+    assert len({box["x"] for box in boxes}) == len({box["width"] for box in boxes}) == 1
+    assert "arrow keys" not in lab.locator(".lab").inner_text()
+
+
 def test_bars_are_as_long_as_their_numbers(page, tmp_path):
     lab = open_lab(page, tmp_path, {"logits": [4.0, -10.0, 4.0], "target": 0})
     lengths = lab.evaluate(
@@ -128,6 +140,7 @@ def test_bars_are_as_long_as_their_numbers(page, tmp_path):
 @pytest.mark.parametrize("viewport", [(1100, 800), PHONE])
 def test_dragging_a_bar_with_the_mouse(page, tmp_path, viewport):
     lab = open_lab(page, tmp_path, {})
+    lab.get_by_label("Score of class 2").scroll_into_view_if_needed()
     box = lab.get_by_label("Score of class 2").bounding_box()
     y = box["y"] + box["height"] / 2
     usable = box["width"] - 22  # the thumb's centre stops half a thumb from either end

@@ -62,6 +62,17 @@ def test_nothing_sticks_out_and_everything_can_be_tapped(page, tmp_path, viewpor
 
 
 @each_lab
+@pytest.mark.parametrize("viewport", [PHONE])
+def test_for_fingers_what_is_dragged_or_pressed_is_larger(page, tmp_path, name):
+    lab, _ = open_busy(page, tmp_path, name)
+    heights = lab.evaluate(
+        """lab => [...lab.shadowRoot.querySelectorAll(".dial, .presets button, .axis input")]
+            .filter(e => e.getClientRects().length).map(e => e.getBoundingClientRect().height)"""
+    )
+    assert min(heights) >= 44
+
+
+@each_lab
 @pytest.mark.parametrize(
     ("system", "html", "body", "is_dark"),
     [

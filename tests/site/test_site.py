@@ -297,6 +297,15 @@ def test_solutions_are_folded_and_open_by_keyboard(page, site, name):
         assert box.locator(content).first.is_visible()
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_no_solution_speaks_for_the_reader(page, site, name):
+    page.goto(site + name)
+    printed = "\n".join(page.locator(".cell_output").all_inner_texts())
+    assert "not started yet" in printed
+    assert not re.search(r"✓ \w+: passed", printed)
+    assert "solved so far" not in printed  # by whoever built the book
+
+
 def loss_of(lab):
     return float(lab.locator(".value").inner_text())
 

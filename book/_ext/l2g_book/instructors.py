@@ -1,7 +1,5 @@
 """What teachers plan with, computed from the chapters: minutes, order, checked exercises."""
 
-import importlib
-import importlib.util
 import re
 from itertools import pairwise
 from typing import Any
@@ -9,6 +7,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from l2g.exercises import chapters as exercises
 
 from .form import measure
 from .minutes import minutes
@@ -33,10 +33,7 @@ def times(name: str) -> tuple[str, str]:
 
 def checked(number: int) -> list[str]:
     """Returns the names of a chapter's exercises that check themselves, in their order."""
-    name = f"l2g.exercises.ch{number:02}"
-    if importlib.util.find_spec(name) is None:
-        return []
-    return [exercise.name for exercise in importlib.import_module(name).EXERCISES]
+    return [exercise.name for exercise in exercises().get(number, ())]
 
 
 def link(number: int, found: set[str]) -> list[nodes.Node]:

@@ -35,7 +35,7 @@ class ClaimError(AssertionError):
 def claim(sentence: str, holds: Any, value: Any = None, /, **values: Any) -> None:
     """State a sentence that this run has shown; raise when it has not.
 
-    The sentence names its measurements as fields, with their units (see `l2g.evidence.words`):
+    The sentence names its measurements as fields, with their units (see `l2g.evidence.words`)::
 
         claim("On new images, true labels end at {true:percent} (lowest {true:percent lowest}).",
               min(true) > 0.85, true=accuracies)

@@ -136,8 +136,8 @@ def _range(name: str, low: Any, high: Any, step: Any = None) -> tuple[float, ...
 
 
 def described(controls: list[Control], values: Mapping[str, Any], what: str = "") -> str:
-    """A setting in words: "images 200, width 256", after what it is the setting of."""
-    setting = ", ".join(f"{c.label} {shown(values[c.name])}" for c in controls)
+    """A setting in words: "images: 200, width: 256", after what it is the setting of."""
+    setting = ", ".join(f"{c.label}: {shown(values[c.name])}" for c in controls)
     return f"{what} ({setting})" if what else setting
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -83,6 +84,9 @@ def for_a_breath(steps: Iterator[float]) -> float | None:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Let ■ stop what runs here; outside of cells the kernel ignores it."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

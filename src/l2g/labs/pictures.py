@@ -2,17 +2,23 @@
 
 import html
 import io
+import re
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from l2g.numbers import in_unit_interval
 
 # The style outdoes that of a page, where a wide figure scrolls on a phone.
-IMAGE = '<img alt="{alt}" src="data:image/{data}" style="height:auto;max-width:100%;zoom:1">'
+IMAGE = (
+    '<img class="{kind}" alt="{alt}" src="data:image/{data}" '
+    'style="height:auto;max-width:100%;zoom:1">'
+)
+KEPT = re.compile('<svg class="([^"]+)"')
 TEXT = '<pre style="white-space:pre-wrap;margin:.3em 0">{text}</pre>'
 ERROR_STYLE = "white-space:pre-wrap;border-left:3px solid #d1242f;padding:.2em .8em;margin:.3em 0"
 UNQUOTED = " /:=;,()!*'@$-_.~+?[]{}|"  # of SVG in an attribute; it compresses better than base64
@@ -88,11 +94,13 @@ class Drawing:
         return data.get("text/html") or TEXT.format(text=html.escape(data.get("text/plain", "")))
 
     def _image(self, drawn: str) -> str:
-        picture = drawn[drawn.index("<svg") :].strip().replace("\n", " ")
-        return self._img(f"svg+xml,{quote(picture, safe=UNQUOTED)}")
+        picture = drawn[drawn.index("<svg") : drawn.rindex("</svg>") + len("</svg>")]
+        found = KEPT.match(picture)  # the site must not turn the colours of a heat map over
+        data = quote(picture.replace("\n", " "), safe=UNQUOTED)
+        return self._img(f"svg+xml,{data}", found[1] if found else "")
 
-    def _img(self, data: str) -> str:
-        return IMAGE.format(alt=html.escape(self.alt), data=data)
+    def _img(self, data: str, kind: str = "") -> str:
+        return IMAGE.format(alt=html.escape(self.alt), data=data, kind=kind)
 
 
 @contextmanager
@@ -135,6 +143,6 @@ def finished(drawing: Drawing) -> str:
 def failure(error: BaseException) -> str:
     """An error as HTML, with the lines that lead to it, from ``draw`` on."""
     lines = traceback.extract_tb(error.__traceback__)
-    outside = [line for line in lines if __package__.replace(".", "/") not in line.filename]
+    outside = [line for line in lines if Path(line.filename).parent != Path(__file__).parent]
     text = [*traceback.format_list(outside), *traceback.format_exception_only(error)]
     return f'<pre role="alert" style="{ERROR_STYLE}">{html.escape("".join(text))}</pre>'

@@ -10,11 +10,12 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox, ScaledTranslation
 
 WIDEST = 0.26  # of a panel's width that names may take
 REACH = 0.85  # of a panel's width that a line must reach to be named at its end
+LETTER = 0.07  # inches of a name's letter, on average
 LEADING = 1.3  # from one name to the next, in heights of a letter
 AROUND = 0.9  # inches of a panel's height for its title and the names and ticks of its axis
 CONTRAST = 4.5  # of text on white
@@ -99,6 +100,7 @@ class LineLabels(Artist):
         self.set_clip_on(False)  # what is clipped to a panel has no say in its room
         self.names = [_name(ax, line) for line in lines]
         self.make_legend()
+        self._decide()
 
     def make_legend(self) -> None:
         """The names below the panel, in as many columns as the panel now has room for."""
@@ -106,42 +108,43 @@ class LineLabels(Artist):
         self.legend = self.ax.legend(handles=self.lines, ncols=columns(names, room(self.ax)[0]))
 
     def draw(self, renderer: RendererBase) -> None:
-        self.arrange(renderer)
+        """Moves names, but keeps them where they are: room has been made for them there."""
+        self._arrange(renderer)
 
     def get_tightbbox(self, renderer: RendererBase | None = None) -> Bbox | None:
-        """Nothing; but it is asked first when a panel is given room, so names find their places."""
+        """Nothing; but it is asked first when a panel is given room, so names choose their side."""
+        self._decide()
         if renderer is not None:
-            self.arrange(renderer)
+            self._arrange(renderer)
         return None
 
-    def arrange(self, renderer: RendererBase) -> None:
-        ends = [self._end(line) for line in self.lines]
-        fits = self._fits(ends, renderer)
+    def _decide(self) -> None:
+        fits = self._fits([self._end(line) for line in self.lines])
         for name in self.names:
             name.set_visible(fits)
         self.legend.set_visible(not fits)
-        if not fits:
+
+    def _arrange(self, renderer: RendererBase) -> None:
+        if self.legend.get_visible():
             return hang(self.legend, renderer)
-        gap = self._leading * self._dpi / self.ax.bbox.height
+        ends = [self._end(line) for line in self.lines]
+        figure: Any = self.ax.get_figure()
+        gap = self._leading * figure.dpi / self.ax.bbox.height
         heights = spread([y for _, y in ends], min(gap, 1 / len(ends)))
         for name, end, height in zip(self.names, ends, heights, strict=True):
             name.xy, name.xyann = end, (1, height)
 
     @property
-    def _dpi(self) -> float:
-        return float(self.ax.get_figure().dpi)  # type: ignore[union-attr]
-
-    @property
     def _leading(self) -> float:
         return LEADING * float(self.names[0].get_fontsize()) / 72  # inches
 
-    def _fits(self, ends: Sequence[tuple[float, float]], renderer: RendererBase) -> bool:
-        """Judged by the room that the grid gives the panel, which what is drawn does not change."""
+    def _fits(self, ends: Sequence[tuple[float, float]]) -> bool:
+        """Judged by letters and by the grid's room, so that all ways of drawing judge the same."""
         width, height = room(self.ax)
-        widest = max(Text.get_window_extent(name, renderer).width for name in self.names)
+        widest = LETTER * max(len(name.get_text()) for name in self.names)
         early = min(x for x, _ in ends) < REACH
         tall = len(ends) * self._leading + AROUND
-        return not early and widest / self._dpi <= WIDEST * width and tall <= height
+        return not early and widest <= WIDEST * width and tall <= height
 
     def _end(self, line: Line2D) -> tuple[float, float]:
         """The last point of a line, in shares of the panel's width and height."""
