@@ -64,8 +64,8 @@
 
   // Each next one changes more. What is too wide after the last one scrolls: see scroll.js.
   const WAYS = [
-    (element) => element.classList.add("tex-broken"),
     (element) => asRows(element),
+    (element) => element.classList.add("tex-broken"),
     (element) => asRows(element, unfenced),
     (element) => {
       const scale = Math.max(0.75, element.clientWidth / element.scrollWidth);
