@@ -505,6 +505,68 @@ def test_verdicts_do_not_depend_on_pythons_luck():
     assert judged(MEAN, lambda x: x.mean() + torch.rand(())) == first
 
 
+class Unprintable:
+    def __repr__(self):
+        raise ValueError("no words")
+
+
+class NoArray:
+    def __array__(self, *args, **kwargs):
+        raise ValueError("no numbers")
+
+
+ENDLESS = []
+ENDLESS.append(ENDLESS)
+ODD = [
+    3,
+    True,
+    2.5,
+    1 + 2j,
+    "text",
+    b"text",
+    2**70,
+    [2**70],
+    [[]],
+    {},
+    {1, 2},
+    ENDLESS,
+    Unprintable(),
+    NoArray(),
+    NotImplementedError("not raised"),
+    math.nan,
+    [math.inf, math.nan],
+    np.array(["a", "b"]),
+    np.array([1, None], dtype=object),
+    np.datetime64("2020"),
+    torch.tensor([1 + 2j]),
+    torch.zeros(2, 0),
+    torch.zeros(3, device="meta"),
+    torch.eye(2).to_sparse(),
+    torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    torch.ones(2).to(torch.float8_e4m3fn),
+    nn.Linear(2, 2),
+    torch.Generator(),
+    object(),
+    int,
+]
+TWICE = {
+    "alone": lambda value: value,
+    "listed": lambda value: [[], value],
+    "named": lambda value: {"a": value, "b": "text"},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", TWICE)
+def test_whatever_comes_back_is_a_report_and_no_traceback(form):
+    expected = [[[0.5], [1.0, 2.0]], {"a": 1.0, "b": "text"}, double(1, 2), "text", AnyOrder("ab")]
+    for right in expected:
+        exercise = Exercise("odd", lambda n, right=right: right, lambda _: (1,), {}, random_cases=1)
+        for value in ODD:
+            report = judged(exercise, lambda n, value=value: TWICE[form](value))
+            assert report[0] in "✓✗○"
+
+
 # ---- bad input
 
 

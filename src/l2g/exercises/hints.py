@@ -102,8 +102,10 @@ def _described(value: Any) -> str:
         return f"a list of {len(value)} parts that differ in shape or kind"
     if isinstance(value, Tensor):
         return f"numbers of shape {(*value.shape,)}"
-    if isinstance(value, str | dict):
-        return {str: "text", dict: "a dictionary"}[type(value)]
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, dict):
+        return "a dictionary"
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 

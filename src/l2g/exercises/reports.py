@@ -25,7 +25,7 @@ def crash(trial: Trial) -> str:
     where = f"it is called as {exercise.reference.__name__}({', '.join(signature.parameters)})"
     if frames:
         where = f"line {frames[-1].lineno}: {frames[-1].line}"
-    elif exercise.probe is not None and summary[-1].name != "run":
+    elif exercise.probe is not None and summary and summary[-1].name != "run":
         where = "it returned something, but that could not be used as the exercise asks for"
     message = str(error).strip().split("\n")[0]
     return (
@@ -62,13 +62,13 @@ def _first_difference(trial: Trial) -> str:
 
 def _inputs(trial: Trial) -> str:
     names = inspect.signature(trial.exercise.reference).parameters
-    pairs = zip(names, trial.inputs, strict=True)
+    pairs = zip(names, trial.inputs, strict=False)  # a reference may have options
     return "\n".join(f"    {name:<8} = {shown(value)}" for name, value in pairs)
 
 
 def shown(value: Any, digits: int = ENOUGH[0]) -> str:
     """A value on one line: tensors with shape and dtype, long rows cut short."""
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not value.is_nested:
         dtype = str(value.dtype).removeprefix("torch.")
         return f"tensor({_text(plain(value), digits)})  (shape {(*value.shape,)}, {dtype})"
     if isinstance(value, np.ndarray):
@@ -78,7 +78,8 @@ def shown(value: Any, digits: int = ENOUGH[0]) -> str:
 
 def _text(value: Any, digits: int) -> str:
     if isinstance(value, Tensor):
-        value = value.tolist()
+        value = plain(value)
+        value = value.tolist() if isinstance(value, Tensor) else value
     if isinstance(value, dict):
         entries = [f"{key!r}: {_text(entry, digits)}" for key, entry in value.items()]
         return f"{{{', '.join(entries)}}}"
@@ -88,4 +89,7 @@ def _text(value: Any, digits: int) -> str:
         return f"[{', '.join(entries)}]"
     if isinstance(value, float | np.floating):
         return f"{float(value):.{digits}g}"
-    return " ".join(repr(value).split())[:200]
+    try:
+        return " ".join(repr(value).split())[:200]
+    except Exception:  # a learner's own class that cannot be printed
+        return f"<{type(value).__name__}>"

@@ -77,11 +77,14 @@ def run(function: Callable[..., Any], inputs: Inputs, probe: Any = None) -> Any:
             value = function(*map(copied, inputs))
             if probe is not None and not untouched(value):
                 value = probe(value, *map(copied, inputs))
-            return materialized(value)
+            value = materialized(value)
+            plain(value)  # what it raises is the answer's as well
+            return value
     except Exception as error:
         return error
     except SystemExit as error:
-        return RuntimeError(f"exit({'' if error.code is None else error.code}) was called")
+        called = f"exit({'' if error.code is None else error.code}) was called"
+        return RuntimeError(called).with_traceback(error.__traceback__)
 
 
 @contextmanager
@@ -106,5 +109,6 @@ def untouched(value: Any) -> bool:
     """Whether this is what a stub gives: nothing, or NotImplementedError of its own."""
     if isinstance(value, NotImplementedError):
         frames = traceback.extract_tb(value.__traceback__)
-        return not in_library(frames[-1].filename)  # else it is PyTorch's, about a dtype
+        # Else it is PyTorch's, about a dtype.
+        return bool(frames) and not in_library(frames[-1].filename)
     return value is None or value is ...

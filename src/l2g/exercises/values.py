@@ -40,10 +40,9 @@ def materialized(value: Any) -> Any:
 def plain(value: Any) -> Any:
     """The value in the one form in which values are compared."""
     if isinstance(value, Tensor):
-        value = value.detach()
-        return (value if value.layout is torch.strided else value.to_dense()).cpu()
+        return _from_torch(value.detach())
     if isinstance(value, bool | int | float | np.generic | np.ndarray):
-        return _from_numpy(np.asarray(value), value)
+        return _from_numpy(np.asarray(value))
     if isinstance(value, Mapping):
         return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, AnyOrder):
@@ -53,15 +52,28 @@ def plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return _stacked([plain(entry) for entry in value])
     if hasattr(value, "__array__") and not callable(value):  # a column of a data frame
-        return _from_numpy(np.asarray(value), value)
+        return _from_numpy(np.asarray(value))
     return value
 
 
-def _from_numpy(array: np.ndarray, value: Any) -> Any:
+def _from_torch(value: Tensor) -> Any:
+    if value.is_meta:
+        raise ValueError("a tensor on the device 'meta' holds no numbers")
+    if value.is_nested:
+        return _stacked([_from_torch(part) for part in value.unbind()])
+    if value.is_quantized:
+        value = value.dequantize()
+    if value.layout is not torch.strided:
+        value = value.to_dense()
+    small = value.is_floating_point() and value.element_size() == 1  # eight bits: few operations
+    return (value.half() if small else value).cpu()
+
+
+def _from_numpy(array: np.ndarray) -> Any:
     try:
         return torch.from_numpy(np.array(array))
     except TypeError:  # strings, objects, whole numbers beyond 64 bits
-        return [plain(entry) for entry in array] if array.ndim else value
+        return plain(array.tolist()) if array.ndim else array.item()
 
 
 def _stacked(parts: list[Any]) -> Any:
