@@ -72,8 +72,8 @@ def _shifted_by(shift: Tensor, logits: Tensor) -> Tensor:
 
 SOFTMAX = ("softmax", "log_softmax", "softmin", "gumbel_softmax", "cross_entropy")
 LOSSES = ("logsumexp", "nll_loss", "cross_entropy_loss", "logaddexp2")
-POWERS = ("exp", "exp2", "expm1", "pow", "__rpow__", "sigmoid", "expit", "softplus")
-POWERS += ("logsumexp", "logcumsumexp")
+POWERS = ["exp", "exp2", "expm1", "pow", "__rpow__", "sigmoid", "expit", "softplus"]
+POWERS += ["logsumexp", "logcumsumexp"]
 LARGEST = ("max", "amax", "maximum", "aminmax", "argmax", "fmax", "cummax", "topk", "sort")
 
 
