@@ -25,7 +25,7 @@ ALLOWED = {
         "on average, is 0.09": "σ², a setting",
     },
     "06_cross_entropy": {
-        "for a hundred classes that is below 2.7 %": "e / (e + 99)",
+        "for a hundred classes is below 2.7 %": "e / (e + 99)",
         "Every class with more than about 2.7 %": "the same",
         "Less than 0.02 nats": "printed above, and claimed below",
     },
