@@ -19,12 +19,13 @@ def cross_entropy_grad(logits, targets):
     return (p - torch.eye(p.shape[1], dtype=p.dtype)[targets]) / len(targets)
 check("cross_entropy_grad", cross_entropy_grad)"""
 WRONG = "def log_softmax(z):\n    return z.softmax(1)\ncheck('log_softmax', log_softmax)"
-STUB = "def class_probability(z, i):\n    ...\n\ncheck('lse_identity', class_probability)"
+STUB = "def cross_entropy(z, y):\n    ...\n\ncheck('cross_entropy', cross_entropy)"
 SOLVED_BY_THE_CHAPTER = """\
-@solution("lse_identity")
-def class_probability(logits, i):
-    others = torch.cat([logits[:i], logits[i + 1:]])
-    return torch.sigmoid(logits[i] - torch.logsumexp(others, dim=0))"""
+@solution("cross_entropy")
+def cross_entropy(logits, targets):
+    shifted = logits - logits.max(dim=1, keepdim=True).values
+    true = shifted[torch.arange(len(targets)), targets]
+    return (shifted.exp().sum(dim=1).log() - true).mean()"""
 
 
 def code(source, *tags):
@@ -86,8 +87,8 @@ EXPECTED = {
     "odd.ipynb": ({}, "it is no notebook, or a damaged one"),
     "twice.ipynb": ({"log_softmax": "wrong", "cross_entropy_grad": "solved"}, ""),
 }
-EXPECTED["anna.ipynb"][0]["lse_identity"] = "not started"
-EXPECTED["bora 보라.ipynb"][0]["lse_identity"] = "not started"
+EXPECTED["anna.ipynb"][0]["cross_entropy"] = "not started"
+EXPECTED["bora 보라.ipynb"][0]["cross_entropy"] = "not started"
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def marked(folder):
 
 def test_every_notebook_is_a_row(marked):
     rows, printed = marked
-    names = ["log_softmax", "cross_entropy_grad", "lse_identity"]
+    names = ["cross_entropy", "cross_entropy_grad", "log_softmax"]
     assert list(rows[0]) == ["notebook", *names, "solved", "of", "problem"]
     found = {
         row["notebook"]: ({name: row[name] for name in names if row[name]}, row["problem"])
@@ -208,7 +209,7 @@ def test_columns_follow_the_chapters():
         Row("a", {"log_softmax": "wrong", "gap_and_error": "solved"}, 'odd, "quoted"'),
     ]
     assert table(rows).splitlines() == [
-        "notebook,gap_and_error,log_softmax,cross_entropy_grad,solved,of,problem",
-        "b,,,solved,1,1,",
-        'a,solved,wrong,,1,2,"odd, ""quoted"""',
+        "notebook,gap_and_error,cross_entropy_grad,log_softmax,solved,of,problem",
+        "b,,solved,,1,1,",
+        'a,solved,,wrong,1,2,"odd, ""quoted"""',
     ]

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +23,13 @@ from l2g import data
 
 SHIFTED = ROOT / "book/_ext/l2g_book/shifted.py"
 EDITIONS = {chapter["name"]: chapter.get("edition", 2) for chapter in chapters()}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command, in a thread of its own: browser tests leave a running event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(replicate.main, arguments).result()
+
 
 # ---- the book itself
 
@@ -134,7 +143,7 @@ def edit(path, old, new):
 def test_fresh_sets_are_counted_once_and_kept(course, capsys):
     for offset in (0, *course.offsets()):
         course.run(offset, claim("it is {x}", offset, holds=offset != course.offsets()[2]))
-    assert replicate.main(["--offsets", "fresh"]) == 0
+    assert main(["--offsets", "fresh"]) == 0
     assert "held in 4 of 5 other seed sets: it is {x}" in capsys.readouterr().out
     kept = counts.stored("08_metrics")
     assert kept["offsets"] == course.offsets()
@@ -143,14 +152,14 @@ def test_fresh_sets_are_counted_once_and_kept(course, capsys):
         ("claim", "it is {x}", 0): "held in 4 of 5 other seed sets"
     }
     assert list(counts.faults({})) == []
-    assert replicate.main(["--offsets", "fresh"]) == 0
+    assert main(["--offsets", "fresh"]) == 0
     assert "is counted already" in capsys.readouterr().out
 
 
 def test_a_count_belongs_to_the_code(course):
     for offset in (0, *course.offsets()):
         course.run(offset, claim("so it is"))
-    replicate.main(["--offsets", "fresh"])
+    main(["--offsets", "fresh"])
     before = course.offsets()
     edit(course.path, "# Metrics", "# Other words")
     assert counts.words(course.page())
@@ -166,7 +175,7 @@ def test_a_count_belongs_to_the_code(course):
 def test_a_package_that_has_changed_is_named(course, monkeypatch):
     for offset in (0, *course.offsets()):
         course.run(offset, claim("so it is"))
-    replicate.main(["--offsets", "fresh"])
+    main(["--offsets", "fresh"])
     monkeypatch.setattr(caches.Page, "package", lambda *_: "another")
     assert set(counts.words(course.page()).values()) == {
         "held in 5 of 5 other seed sets; older package"
@@ -185,7 +194,7 @@ def test_a_package_that_changes_meanwhile_is_not_counted(course, monkeypatch, ca
         return report(runs)
 
     monkeypatch.setattr(replicate, "report", change_and_report)
-    replicate.main(["--offsets", "fresh"])
+    main(["--offsets", "fresh"])
     assert "not kept, for the package has changed meanwhile" in capsys.readouterr().out
     assert counts.stored("08_metrics") is None
 
@@ -198,7 +207,7 @@ def test_a_run_during_which_the_package_changes_leaves_no_record(course, monkeyp
 
     monkeypatch.setattr(replicate, "executed", executed)
     monkeypatch.setattr(replicate, "kernel_count", lambda: 1)
-    assert replicate.main(["--offsets", "1000", "2000"]) == 1
+    assert main(["--offsets", "1000", "2000"]) == 1
     assert "seeds + 2000: not kept" in capsys.readouterr().out
     assert sorted(path.stem for path in replicate.RUNS.rglob("*.json")) == ["0", "1000"]
 
@@ -210,7 +219,7 @@ def test_a_kernel_that_dies_fails_the_command_and_keeps_the_other_runs(course, m
         return {"claims": [claim("so it is")], "errors": []}
 
     monkeypatch.setattr(replicate, "executed", executed)
-    assert replicate.main(["--offsets", "1000", "2000"]) == 1
+    assert main(["--offsets", "1000", "2000"]) == 1
     assert "08_metrics, seeds + 1000: Kernel died" in capsys.readouterr().err
     assert sorted(path.stem for path in replicate.RUNS.rglob("*.json")) == ["0", "2000"]
 
@@ -219,7 +228,7 @@ def test_a_claim_that_held_in_three_of_five_fails(course, capsys):
     offsets = course.offsets()
     for offset in (0, *offsets):
         course.run(offset, claim("it is {x}", offset, holds=offset not in offsets[:2]))
-    assert replicate.main(["--offsets", "fresh"]) == 1
+    assert main(["--offsets", "fresh"]) == 1
     assert f"    seeds + {offsets[0]}: it is {offsets[0]}" in capsys.readouterr().out
     assert [*counts.faults({})] == ["08_metrics: held in 3 of 5 other seed sets: it is {x}"]
 
@@ -228,7 +237,7 @@ def test_what_the_chapter_itself_does_not_show_is_said(course, capsys):
     course.run(0, claim("it is {x}", 0, holds=False), errors=["NameError: y"])
     for offset in (1000, 2000):
         course.run(offset, claim("it is {x}", offset))
-    assert replicate.main(["--offsets", "1000", "2000", "--chapter", "8"]) == 1
+    assert main(["--offsets", "1000", "2000", "--chapter", "8"]) == 1
     told = capsys.readouterr().out
     assert "false with the chapter's own seeds: it is 0" in told
     assert "seeds + 0: cells failed (1): NameError: y" in told
@@ -239,7 +248,7 @@ def test_only_what_was_counted_is_executed_again(course):
     assert replicate.due([course.page()], "again") == []
     for offset in (0, *course.offsets()):
         course.run(offset, claim("so it is"))
-    replicate.main(["--offsets", "fresh"])
+    main(["--offsets", "fresh"])
     assert [page.name for page in replicate.due([course.page()], "again")] == ["08_metrics"]
     edit(course.path, "x = 1", "x = 2")
     assert replicate.due([course.page()], "again") == []
@@ -260,7 +269,7 @@ def test_only_what_was_counted_is_executed_again(course):
 )
 def test_bad_arguments_are_refused(course, arguments, message, capsys):
     with pytest.raises(SystemExit):
-        replicate.main(arguments)
+        main(arguments)
     assert message in capsys.readouterr().err
 
 

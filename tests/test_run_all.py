@@ -17,17 +17,18 @@ OPTIONS = re.compile(r"(?::.*\n|---\n(?:.*\n)*?---\n)*")
 
 START = "import torch\nfrom l2g import check, solution"
 STUB = """\
-def class_probability(logits, i):
+def cross_entropy(logits, targets):
     ...
 
-check("lse_identity", class_probability)"""
+check("cross_entropy", cross_entropy)"""
 SOLUTION = """\
-@solution("lse_identity")
-def class_probability(logits, i):
-    others = torch.cat([logits[:i], logits[i + 1:]])
-    return torch.sigmoid(logits[i] - torch.logsumexp(others, dim=0))"""
-MINE = STUB.replace("...", "return 1 / (1 + (logits.logsumexp(0) - logits[i]).exp())")
-LOOK = "print(float(class_probability(torch.zeros(4).double(), 0)))"
+@solution("cross_entropy")
+def cross_entropy(logits, targets):
+    shifted = logits - logits.max(dim=1, keepdim=True).values
+    true = shifted[torch.arange(len(targets)), targets]
+    return (shifted.exp().sum(dim=1).log() - true).mean()"""
+MINE = STUB.replace("...", "return -logits[torch.arange(len(targets)), targets].mean()")
+LOOK = "print(round(float(cross_entropy(torch.ones(1, 2).double(), torch.tensor([0]))), 2))"
 
 
 def ran(*cells):
@@ -39,18 +40,18 @@ def ran(*cells):
 
 def test_run_all_keeps_the_learners_function_and_shows_no_foreign_tick():
     printed = ran(START, MINE, SOLUTION, LOOK)
-    assert printed[1].startswith("✗ lse_identity: wrong in ")
-    assert "class i competes against itself" in printed[1]
+    assert printed[1].startswith("✗ cross_entropy: wrong in ")
+    assert "only the true scores are there" in printed[1]
     assert printed[2] == ""
-    assert printed[3] == "0.2\n"  # wrong, but theirs
+    assert printed[3] == "-1.0\n"  # wrong, but theirs
 
 
 def test_an_untouched_stub_lends_its_name_to_the_solution():
     printed = ran(START, STUB, SOLUTION, LOOK, MINE, SOLUTION, LOOK, STUB, SOLUTION, LOOK)
-    assert printed[1] == printed[7] == "○ lse_identity: not started yet\n"
+    assert printed[1] == printed[7] == "○ cross_entropy: not started yet\n"
     assert printed[2] == printed[5] == printed[8] == ""
-    assert printed[3] == printed[9] == "0.25\n"
-    assert printed[6] == "0.2\n"
+    assert printed[3] == printed[9] == "0.69\n"
+    assert printed[6] == "-1.0\n"
 
 
 def test_check_names_the_line_of_a_cell_that_failed():

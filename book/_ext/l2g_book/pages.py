@@ -14,7 +14,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from .execution import versions
+from .execution import KERNEL_ENVIRONMENT, versions
 from .kernels import FROM_NOTHING
 from .project import PLAN, ROOT, chapter_sources, chapters, course
 
@@ -117,7 +117,7 @@ class Environment(SphinxDirective):
             ("Commit of the course", commit()),
             ("System", platform.platform()),
             ("Processor", f"{platform.machine()}, {os.cpu_count()} cores"),
-            ("Threads of torch", str(torch.get_num_threads())),
+            ("Threads of torch", KERNEL_ENVIRONMENT["OMP_NUM_THREADS"]),
             ("Accelerator", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
         ]
         return [table(("What", "In this build"), rows)]
