@@ -122,6 +122,14 @@ def test_a_comparison_shows_its_difference_and_its_interval(spec, gain, loss):
     assert (filled(spec, GAIN), filled(spec, LOSS)) == (gain, loss)
 
 
+@pytest.mark.parametrize("difference", [1e-8, -1e-8, 0.0])
+def test_a_difference_far_below_its_interval_has_as_many_decimals_as_the_interval(difference):
+    found = Comparison(difference, -0.0074, 0.0091, "inconclusive", 6, 0.95)
+    assert filled("points", found) == "0.0 points [−0.7, 0.9]"
+    small = Comparison(0.0004, -0.0074, 0.0091, "inconclusive", 6, 0.95)
+    assert filled("points", small) == "+0.040 points [−0.7, 0.9]"
+
+
 @pytest.mark.parametrize("runs", [RUNS, tuple(RUNS), np.array(RUNS), torch.tensor(RUNS)])
 def test_runs_may_be_lists_arrays_or_tensors(runs, capsys):
     claim("it ends at {runs:percent range}", True, runs=runs)

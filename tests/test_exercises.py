@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.special import log_softmax as scipy_log_softmax
+from torch.utils._pytree import tree_map
 
 from l2g import check, losses
 from l2g.exercises import registry
@@ -203,7 +204,8 @@ def single(x):
 @pytest.mark.parametrize("name", TENSORS)
 def test_a_right_answer_may_be_computed_in_single_precision(name, capsys):
     exercise = EXERCISES[name]
-    passed, out = verdict(name, lambda *inputs: exercise.reference(*map(single, inputs)), capsys)
+    # A `map` of our own would count as a loop in the exercises that forbid one.
+    passed, out = verdict(name, lambda *x: exercise.reference(*tree_map(single, x)), capsys)
     assert passed, out
 
 

@@ -145,11 +145,12 @@ def _compared(found: Comparison, wish: Wish) -> str:
         return wish.unit.text([low, high], signed, " to ")
     if wish.which in ("median", "each") or wish.unit.name == "below":
         raise ValueError("a comparison shows its mean, lowest, highest or range, in any unit")
-    difference = wish.unit.text([sign * found.difference], signed)
-    if wish.which == "mean":
-        return difference
     ends = [wish.unit.figures(x, wish.decimals) for x in (low, high)]
-    return f"{difference} [{', '.join(ends)}]"
+    if wish.decimals is None and abs(found.difference) < (high - low) / 50:
+        # Far smaller than its interval, it needs no more decimals than the ends have.
+        signed = signed._replace(decimals=max(len(end.partition(".")[2]) for end in ends))
+    difference = wish.unit.text([sign * found.difference], signed)
+    return difference if wish.which == "mean" else f"{difference} [{', '.join(ends)}]"
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class Unit:
 
     def one(self, x: Number, wish: Wish, signed: bool) -> str:
         figures = self.figures(x, wish.decimals)
-        return f"+{figures}" if signed and x > 0 else figures
+        return f"+{figures}" if signed and x > 0 and figures.strip("0.") else figures
 
 
 def _tenth(x: Number) -> str:
@@ -211,6 +212,8 @@ def _figures(write: Callable[[Number], str]) -> Callable[[Number, int | None], s
         if not math.isfinite(x):
             return "NaN" if math.isnan(x) else "−∞" if x < 0 else "∞"
         text = write(x) if decimals is None else f"{x:,.{decimals}f}"
+        if not text.strip("-0."):
+            return text.lstrip("-")
         return f"−{text[1:]}" if text.startswith("-") else text
 
     return figures

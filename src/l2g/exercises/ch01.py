@@ -1,9 +1,11 @@
 """The exercises of chapter 1, generalization: right answers, test cases, known mistakes."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs, draw_dtype, draw_int
+from l2g.exercises import Exercise, Inputs, double, draw_dtype, draw_int, without_loop
 
 
 def gap_and_error(train_losses: Tensor, new_losses: Tensor) -> Tensor:
@@ -16,12 +18,24 @@ def pick_epoch(val_loss: Tensor, test_accuracy: Tensor) -> Tensor:
     return test_accuracy.gather(1, _first_lowest(val_loss))[:, 0]
 
 
+def weights_after(features: Tensor, targets: Tensor, rate: float, steps: int) -> Tensor:
+    """Weights (P,) after steps of gradient descent on ½|Φw − y|² from zero; Φ (N, P), y (N,)."""
+    return _through_svd(features, targets, lambda s: 1 - (1 - rate * s**2) ** steps)
+
+
 def descent_limit(features: Tensor, targets: Tensor, start: Tensor) -> Tensor:
     """Where gradient descent on |y − Φw|² ends, (P,): the solution closest to the start.
 
     Features (N, P) with P ≥ N and independent rows, targets (N,), start (P,).
     """
     return start + _smallest(features, targets - features @ start)
+
+
+def _through_svd(features: Tensor, targets: Tensor, learned: Callable[[Tensor], Tensor]) -> Tensor:
+    """The smallest least-squares solution (P,), each direction scaled by the share learned."""
+    left, s, right = torch.linalg.svd(features, full_matrices=False)
+    inverse = torch.where(s > 1e-6 * s.max(), 1 / s, 0.0)
+    return right.T @ (learned(s) * inverse * (left.T @ targets))
 
 
 def _pair(gap: Tensor, error: Tensor) -> Tensor:
@@ -81,6 +95,18 @@ def _draw_regression(generator: Generator) -> Inputs:
     features = left * singular @ right.T
     targets, start = scale * _draw_normal((n,), generator), scale * _draw_normal((p,), generator)
     return features.to(dtype), targets.to(dtype), start.to(dtype)
+
+
+def _draw_descent(generator: Generator) -> Inputs:
+    """1–5 examples, at times one twice, 1–7 features, 1–40 steps; no rate blows up."""
+    features = _draw_normal((draw_int(1, 5, generator), draw_int(1, 7, generator)), generator)
+    if draw_int(0, 2, generator) == 0:
+        features = torch.cat([features, features[:1]])
+    targets = _draw_normal((len(features),), generator)
+    share = (0.1, 0.5, 1.0, 1.7)[draw_int(0, 3, generator)]
+    rate = share / torch.linalg.matrix_norm(features, 2).item() ** 2
+    dtype = draw_dtype(generator)
+    return features.to(dtype), targets.to(dtype), rate, draw_int(1, 40, generator)
 
 
 GAP_AND_ERROR = Exercise(
@@ -235,4 +261,59 @@ DESCENT_LIMIT = Exercise(
     },
 )
 
-EXERCISES = (GAP_AND_ERROR, PICK_EPOCH, DESCENT_LIMIT)
+WEIGHTS_AFTER = Exercise(
+    name="weights_after",
+    reference=weights_after,
+    draw=_draw_descent,
+    rules=(without_loop,),
+    edges=(
+        (double([2]), double(3), 0.1, 1),
+        (double([2]), double(3), 0.1, 2),
+        (double([1, 0], [0, 2]), double(1, 1), 0.2, 3),
+        (double([1, 1, 0]), double(2), 0.25, 10),
+        (double([1, 0], [0, 0]), double(2, 5), 0.5, 2),
+        (double([1, 0], [0, 1], [1, 1]).float(), double(1, 2, 4).float(), 0.3, 5),
+        (double([3, 0], [0, 1]), double(1, 1), 0.1, 0),
+    ),
+    mistakes={
+        "this is where descent ends; after finitely many steps each direction has learned only a "
+        "share 1 − (1 − ηs²)ᵗ": lambda x, y, r, t: _through_svd(x, y, torch.ones_like),
+        "this is the share that is *left*: after 0 steps nothing is learned": lambda x, y, r, t: (
+            _through_svd(x, y, lambda s: (1 - r * s**2) ** t)
+        ),
+        "the share learned in one step is ηs²: the singular value enters the gradient twice, once "
+        "in Φᵀ and once in Φw": lambda x, y, r, t: _through_svd(
+            x, y, lambda s: 1 - (1 - r * s) ** t
+        ),
+        "each direction must be divided by its s: a weight a shows as s·a in the "
+        "output": lambda x, y, r, t: _through_svd(x, y, lambda s: s * (1 - (1 - r * s**2) ** t)),
+        "multiplied by s where it is divided by s": lambda x, y, r, t: _through_svd(
+            x, y, lambda s: s**2 * (1 - (1 - r * s**2) ** t)
+        ),
+        "off by one: this is after one step more": lambda x, y, r, t: weights_after(x, y, r, t + 1),
+        "off by one: this is after one step less": lambda x, y, r, t: weights_after(
+            x, y, r, max(t - 1, 0)
+        ),
+        "a factor of 2 in the gradient: the loss has a ½ in front, so its gradient is "
+        "Φᵀ(Φw − y)": lambda x, y, r, t: weights_after(x, y, 2 * r, t),
+        "this is descent on the *mean* of the squares: the loss of the exercise is a "
+        "sum": lambda x, y, r, t: weights_after(x, y, r / len(x), t),
+        "the shares add up: t steps learn not t times what one step learns, since each works on "
+        "what the last one left": lambda x, y, r, t: _through_svd(x, y, lambda s: t * r * s**2),
+        "this is ridge with λ = 1/(ηt), a relative of early stopping, not the "
+        "same": lambda x, y, r, t: _through_svd(x, y, lambda s: s**2 * r * t / (s**2 * r * t + 1)),
+        "NaN where a singular value is 0: in such a direction the gradient is 0, so the weights "
+        "stay 0": lambda x, y, r, t: _divided_by_zero(x, y, r, t),
+        "the sign is turned: descent moves towards the targets": lambda x, y, r, t: (
+            -weights_after(x, y, r, t)
+        ),
+    },
+)
+
+
+def _divided_by_zero(features: Tensor, targets: Tensor, rate: float, steps: int) -> Tensor:
+    left, s, right = torch.linalg.svd(features, full_matrices=False)
+    return right.T @ ((1 - (1 - rate * s**2) ** steps) / s * (left.T @ targets))
+
+
+EXERCISES = (GAP_AND_ERROR, PICK_EPOCH, WEIGHTS_AFTER, DESCENT_LIMIT)
