@@ -99,7 +99,7 @@ def test_an_exercise_may_start_from_an_empty_cell(monkeypatch, capsys):
 def test_check_says_which_exercises_there_are():
     with pytest.raises(ValueError, match="did you mean log_softmax"):
         check("log_sofmax", None)
-    with pytest.raises(ValueError, match="known are gap_and_error, pick_epoch"):
+    with pytest.raises(ValueError, match="known are gap_and_error, reported_accuracy"):
         check("xyz", None)
 
 

@@ -33,7 +33,7 @@ from l2g_book.source import Directive, SourceError, parse, read_directive, refus
 
 FOLDED = {"claims", "hide-cell", "hide-input", "remove-input", "solution"}
 TITLES = {"solution": "Solution", "claims": "Check"}
-TAGS = FOLDED | {"raises-exception", "stub"}
+TAGS = FOLDED | {"deeper", "raises-exception", "stub"}
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"

@@ -13,7 +13,7 @@ def gap_and_error(train_losses: Tensor, new_losses: Tensor) -> Tensor:
     return _pair(new_losses.mean() - train_losses.mean(), _error(new_losses))
 
 
-def pick_epoch(val_loss: Tensor, test_accuracy: Tensor) -> Tensor:
+def reported_accuracy(val_loss: Tensor, test_accuracy: Tensor) -> Tensor:
     """Test accuracy (R,) at the first epoch of lowest validation loss; both are (R, T)."""
     return test_accuracy.gather(1, _first_lowest(val_loss))[:, 0]
 
@@ -133,6 +133,12 @@ GAP_AND_ERROR = Exercise(
         "this is a variance, in squared units: one root is missing": lambda s, n: _pair(
             n.mean() - s.mean(), n.var() / len(n)
         ),
+        "the spread of a mean shrinks with the *root* of M": lambda s, n: _pair(
+            n.mean() - s.mean(), n.std() / len(n)
+        ),
+        "the two results are swapped: first the gap, then its error": lambda s, n: (
+            gap_and_error(s, n).flip(0)
+        ),
         "divide by M − 1 in the variance: the mean was estimated from the same "
         "losses": lambda s, n: _pair(n.mean() - s.mean(), n.std(correction=0) / len(n) ** 0.5),
         "two errors are combined, but the empirical risk of this model is known exactly: the mean "
@@ -166,9 +172,9 @@ def _at(val_loss: Tensor, test_accuracy: Tensor, epoch: Tensor) -> Tensor:
     return test_accuracy.gather(1, epoch.expand(len(val_loss), 1))[:, 0]
 
 
-PICK_EPOCH = Exercise(
-    name="pick_epoch",
-    reference=pick_epoch,
+REPORTED_ACCURACY = Exercise(
+    name="reported_accuracy",
+    reference=reported_accuracy,
     draw=_draw_curves,
     edges=(
         (_row(1, 2)[None], _row(0.5, 0.9)[None]),
@@ -194,6 +200,8 @@ PICK_EPOCH = Exercise(
         "in case of a tie the last of the lowest is taken; the first is asked for": lambda v, t: (
             _at(v, t, v.shape[1] - 1 - _first_lowest(v.flip(1)))
         ),
+        "this is the number of the epoch; asked for is the test accuracy that was measured "
+        "there": lambda v, t: v.argmin(1),
         "off by one: this is the epoch after the best": lambda v, t: _at(
             v, t, (_first_lowest(v) + 1).clamp(max=v.shape[1] - 1)
         ),
@@ -202,7 +210,7 @@ PICK_EPOCH = Exercise(
         ),
         "a mean over the epochs: only one epoch is reported": lambda v, t: t.mean(1),
         "the runs are averaged away: the result has one entry for each run": lambda v, t: (
-            pick_epoch(v, t).mean().expand(len(v)).clone()
+            reported_accuracy(v, t).mean().expand(len(v)).clone()
         ),
     },
 )
@@ -266,6 +274,7 @@ WEIGHTS_AFTER = Exercise(
     reference=weights_after,
     draw=_draw_descent,
     rules=(without_loop,),
+    accuracy=1e-6,  # for those who add a small number to s before they divide
     edges=(
         (double([2]), double(3), 0.1, 1),
         (double([2]), double(3), 0.1, 2),
@@ -316,4 +325,4 @@ def _divided_by_zero(features: Tensor, targets: Tensor, rate: float, steps: int)
     return right.T @ ((1 - (1 - rate * s**2) ** steps) / s * (left.T @ targets))
 
 
-EXERCISES = (GAP_AND_ERROR, PICK_EPOCH, WEIGHTS_AFTER, DESCENT_LIMIT)
+EXERCISES = (GAP_AND_ERROR, REPORTED_ACCURACY, WEIGHTS_AFTER, DESCENT_LIMIT)
