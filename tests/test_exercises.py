@@ -132,7 +132,10 @@ RIGHT = [
         lambda z, y: np.mean([stable(r) - r[k] for r, k in zip(z.tolist(), y, strict=True)]),
     ),
     ("cross_entropy", lambda z, y: (shifted(z).exp().sum(1).log() - true(shifted(z), y)).mean()),
-    ("reported_accuracy", lambda v, t: torch.stack([b[a.argmin()] for a, b in zip(v, t, strict=True)])),
+    (
+        "reported_accuracy",
+        lambda v, t: torch.stack([b[a.argmin()] for a, b in zip(v, t, strict=True)]),
+    ),
     ("reported_accuracy", lambda v, t: (b[a.argmin()] for a, b in zip(v, t, strict=True))),
     ("reported_accuracy", lambda v, t: t.numpy()[np.arange(len(v)), v.numpy().argmin(1)]),
     ("descent_limit", lambda x, y, w: w + torch.linalg.pinv(x) @ (y - x @ w)),

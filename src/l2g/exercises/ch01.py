@@ -136,9 +136,9 @@ GAP_AND_ERROR = Exercise(
         "the spread of a mean shrinks with the *root* of M": lambda s, n: _pair(
             n.mean() - s.mean(), n.std() / len(n)
         ),
-        "the two results are swapped: first the gap, then its error": lambda s, n: (
-            gap_and_error(s, n).flip(0)
-        ),
+        "the two results are swapped: first the gap, then its error": lambda s, n: gap_and_error(
+            s, n
+        ).flip(0),
         "divide by M − 1 in the variance: the mean was estimated from the same "
         "losses": lambda s, n: _pair(n.mean() - s.mean(), n.std(correction=0) / len(n) ** 0.5),
         "two errors are combined, but the empirical risk of this model is known exactly: the mean "

@@ -71,7 +71,7 @@ def _shifted_by(shift: Tensor, logits: Tensor) -> Tensor:
 
 
 SOFTMAX = ("softmax", "log_softmax", "softmin", "gumbel_softmax", "cross_entropy")
-LOSSES = ("logsumexp", "nll_loss", "cross_entropy_loss", "logaddexp2")
+LOSSES = ("logsumexp", "logcumsumexp", "nll_loss", "cross_entropy_loss", "logaddexp2")
 POWERS = ["exp", "exp2", "expm1", "pow", "__rpow__", "sigmoid", "expit", "softplus"]
 POWERS += ["logsumexp", "logcumsumexp"]
 LARGEST = ("max", "amax", "maximum", "aminmax", "argmax", "fmax", "cummax", "topk", "sort")
@@ -251,6 +251,9 @@ CROSS_ENTROPY = Exercise(
         "the log −inf. Simplify log(exp(a)/s) on paper first": lambda z, y: (
             -_picked(F.softmax(z, -1).log(), y).mean()
         ),
+        "a small number under the logarithm hides the −∞ and keeps the loss of a hopeless answer "
+        "near 28, whatever the scores: what is it really? Never take the logarithm of a "
+        "probability": lambda z, y: -_picked((F.softmax(z, -1) + 1e-12).log(), y).mean(),
         "one shift for the whole matrix: a row that lies far below the largest entry "
         "underflows to Σ exp = 0. Which maximum does each row need?": lambda z, y: (
             -_picked(_shifted_by(z.max(), z), y).mean()
