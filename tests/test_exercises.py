@@ -156,7 +156,7 @@ def test_other_right_answers_pass(name, answer, capsys):
 
 
 def test_gradient_descent_itself_ends_where_the_exercise_says(capsys):
-    """Chapter 1: a learner who lets it run is right, to the three digits that are asked for."""
+    """Chapter 2: a learner who lets it run is right, to the three digits that are asked for."""
 
     def descend(features, targets, start):
         w = start.clone()
@@ -329,7 +329,7 @@ def test_a_wrong_answer_that_is_like_no_known_mistake_is_told_so(capsys):
 
 
 def test_the_counterexample_shows_what_the_hint_is_about(capsys):
-    """Chapter 1: a descent that diverges in some cases only is not shown where it converges."""
+    """Chapter 2: a descent that diverges in some cases only is not shown where it converges."""
 
     def too_fast(features, targets, start):
         w = start.clone()

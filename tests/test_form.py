@@ -14,8 +14,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 SOURCES = {path.stem: path for path in chapter_sources()}
 # Written in the form of the first edition. None is added; one leaves with its mark in course.yml.
-FIRST_EDITION = {"02_bias_variance"}
-FIRST_EDITION |= {"09_gradient_descent", "10_momentum", "11_adaptive", "12_schedules"}
+FIRST_EDITION = {"09_gradient_descent", "10_momentum", "11_adaptive", "12_schedules"}
 FIRST_EDITION |= {"18_batchnorm", "19_regularization_study"}
 MARKED = {chapter["name"] for chapter in chapters() if "edition" in chapter}
 

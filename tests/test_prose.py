@@ -17,11 +17,6 @@ ALLOWED = {
         "200 images, 88 %": "the exercise above gives it",
         "how much of the 12 %": "what the exercise leaves",
     },
-    "02_bias_variance": {
-        "a training loss (mean squared error) of 0.01": "the assumption of a question",
-        "a training loss of 0.01": "the same",
-        "on average, is 0.09": "σ², a setting",
-    },
     "06_cross_entropy": {
         "for a hundred classes is below 2.7 %": "e / (e + 99)",
         "Every class with more than about 2.7 %": "the same",

@@ -23,14 +23,6 @@ def weights_after(features: Tensor, targets: Tensor, rate: float, steps: int) ->
     return _through_svd(features, targets, lambda s: 1 - (1 - rate * s**2) ** steps)
 
 
-def descent_limit(features: Tensor, targets: Tensor, start: Tensor) -> Tensor:
-    """Where gradient descent on |y − Φw|² ends, (P,): the solution closest to the start.
-
-    Features (N, P) with P ≥ N and independent rows, targets (N,), start (P,).
-    """
-    return start + _smallest(features, targets - features @ start)
-
-
 def _through_svd(features: Tensor, targets: Tensor, learned: Callable[[Tensor], Tensor]) -> Tensor:
     """The smallest least-squares solution (P,), each direction scaled by the share learned."""
     left, s, right = torch.linalg.svd(features, full_matrices=False)
@@ -48,10 +40,6 @@ def _error(losses: Tensor) -> Tensor:
 
 def _first_lowest(val_loss: Tensor) -> Tensor:
     return val_loss.argmin(dim=1, keepdim=True)
-
-
-def _smallest(features: Tensor, targets: Tensor) -> Tensor:
-    return features.T @ torch.linalg.solve(features @ features.T, targets)
 
 
 def _row(*values: float) -> Tensor:
@@ -79,22 +67,6 @@ def _draw_curves(generator: Generator) -> Inputs:
     val_loss = scale * _draw_normal(shape, generator).abs().mul(10).round().div(10)
     test_accuracy = torch.rand(shape, generator=generator, dtype=torch.float64)
     return val_loss.to(dtype), test_accuracy.to(dtype)
-
-
-def _draw_regression(generator: Generator) -> Inputs:
-    """1–3 examples, at least three times as many features; descent itself arrives quickly.
-
-    Singular values from 0.7 to 1.4; targets and start are large now and then, in float32, too.
-    """
-    n = draw_int(1, 3, generator)
-    p = 3 * n + draw_int(0, 4, generator)
-    scale = (1.0, 1.0, 3.0, 2000.0)[draw_int(0, 3, generator)]
-    dtype = draw_dtype(generator)
-    left, right = (torch.linalg.qr(_draw_normal((m, n), generator)).Q for m in (n, p))
-    singular = 0.7 + 0.7 * torch.rand(n, generator=generator, dtype=torch.float64)
-    features = left * singular @ right.T
-    targets, start = scale * _draw_normal((n,), generator), scale * _draw_normal((p,), generator)
-    return features.to(dtype), targets.to(dtype), start.to(dtype)
 
 
 def _draw_descent(generator: Generator) -> Inputs:
@@ -222,53 +194,6 @@ def _first_rise(val_loss: Tensor) -> Tensor:
     return (rises.cumsum(1) == 0).sum(1, keepdim=True)
 
 
-def _null_part(features: Tensor, start: Tensor) -> Tensor:
-    return start - _smallest(features, features @ start)
-
-
-DESCENT_LIMIT = Exercise(
-    name="descent_limit",
-    reference=descent_limit,
-    draw=_draw_regression,
-    accuracy=1e-3,  # for those who let it run
-    edges=(
-        (_row(1, 0)[None], _row(2), _row(0, 3)),
-        (_row(1, 1)[None], _row(2), _row(1, -1)),
-        (_row(0.6, 0.8, 0)[None], _row(5), _row(0, 0, 1)),
-        (_row(1, 0)[None], _row(1000), _row(1, 1)),
-        (
-            torch.stack([_row(1.5, 0, 0), _row(0, 0, 1)]).float(),
-            _row(3, 3).float(),
-            _row(0, 5, 0).float(),
-        ),
-    ),
-    mistakes={
-        "right for a start at zero: what does descent do with the part of the start that no row "
-        "of the features can change?": lambda x, y, w: _smallest(x, y),
-        "the start already explains a part of the targets: correct only what is "
-        "left": lambda x, y, w: w + _smallest(x, y),
-        "the residual has the wrong sign: this moves away from the targets": lambda x, y, w: (
-            w - _smallest(x, y - x @ w)
-        ),
-        "the wrong half of the start is kept: descent replaces its part in the span of the rows, "
-        "and keeps the rest": lambda x, y, w: _smallest(x, y) + _smallest(x, x @ w),
-        "this is the part of the start that descent keeps; the part that explains the targets is "
-        "missing": lambda x, y, w: _null_part(x, w),
-        "this is the correction alone: add it to the start": lambda x, y, w: _smallest(
-            x, y - x @ w
-        ),
-        "one step of descent with rate 1: what does it converge to?": lambda x, y, w: (
-            w + x.T @ (y - x @ w)
-        ),
-        "a matrix is missing: Φᵀ alone overshoots when the rows are not of length 1, "
-        "(ΦΦᵀ)⁻¹ makes Φw equal y": lambda x, y, w: _null_part(x, w) + x.T @ y,
-        "a step with the mean gradient: it has not arrived yet": lambda x, y, w: (
-            w + x.T @ (y - x @ w) / len(y)
-        ),
-        "the start itself: it does not fit the targets yet": lambda x, y, w: w.clone(),
-    },
-)
-
 WEIGHTS_AFTER = Exercise(
     name="weights_after",
     reference=weights_after,
@@ -325,4 +250,4 @@ def _divided_by_zero(features: Tensor, targets: Tensor, rate: float, steps: int)
     return right.T @ ((1 - (1 - rate * s**2) ** steps) / s * (left.T @ targets))
 
 
-EXERCISES = (GAP_AND_ERROR, REPORTED_ACCURACY, WEIGHTS_AFTER, DESCENT_LIMIT)
+EXERCISES = (GAP_AND_ERROR, REPORTED_ACCURACY, WEIGHTS_AFTER)

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from l2g.exercises import Exercise, Inputs, draw_int
+from l2g.exercises import Exercise, Inputs, double, draw_dtype, draw_int
 
 
 def bias_and_variance(predictions: Tensor, truth: Tensor) -> Tensor:
@@ -24,6 +24,14 @@ def split_variance(predictions: Tensor) -> Tensor:
     return torch.stack([data, seeds])
 
 
+def descent_limit(features: Tensor, targets: Tensor, start: Tensor) -> Tensor:
+    """Where gradient descent on |y − Φw|² ends, (P,): the solution closest to the start.
+
+    Features (n, P) with P ≥ n and independent rows, targets (n,), start (P,).
+    """
+    return start + _smallest(features, targets - features @ start)
+
+
 def _bias2(predictions: Tensor, truth: Tensor) -> Tensor:
     return (truth - predictions.mean(dim=0)).square()
 
@@ -32,19 +40,27 @@ def _var(x: Tensor, dim: int, correction: int = 0) -> Tensor:
     return x.var(dim=dim, correction=correction)
 
 
+def _smallest(features: Tensor, targets: Tensor) -> Tensor:
+    return features.T @ torch.linalg.solve(features @ features.T, targets)
+
+
+def _null_part(features: Tensor, start: Tensor) -> Tensor:
+    return start - _smallest(features, features @ start)
+
+
 def _rows(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack([first, second])
 
 
-def _rows_double(*rows: list[float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
+def _draw_normal(shape: tuple[int, ...], generator: Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def _draw_tensor(shape: tuple[int, ...], generator: Generator) -> Tensor:
     """Now and then large, now and then in single precision."""
     scale = (1.0, 3.0, 2000.0)[draw_int(0, 2, generator)]
-    dtype = (torch.float64, torch.float64, torch.float32)[draw_int(0, 2, generator)]
-    return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
+    dtype = draw_dtype(generator)
+    return (scale * _draw_normal(shape, generator)).to(dtype)
 
 
 def _draw_runs(generator: Generator) -> Inputs:
@@ -60,10 +76,26 @@ def _draw_grid(generator: Generator) -> Inputs:
     return (_draw_tensor((size, size, draw_int(2, 5, generator)), generator),)
 
 
+def _draw_regression(generator: Generator) -> Inputs:
+    """1–3 examples, at least three times as many features; descent itself arrives quickly.
+
+    Singular values from 0.7 to 1.4; targets and start are large now and then, in float32, too.
+    """
+    n = draw_int(1, 3, generator)
+    p = 3 * n + draw_int(0, 4, generator)
+    scale = (1.0, 1.0, 3.0, 2000.0)[draw_int(0, 3, generator)]
+    dtype = draw_dtype(generator)
+    left, right = (torch.linalg.qr(_draw_normal((m, n), generator)).Q for m in (n, p))
+    singular = 0.7 + 0.7 * torch.rand(n, generator=generator, dtype=torch.float64)
+    features = left * singular @ right.T
+    targets, start = scale * _draw_normal((n,), generator), scale * _draw_normal((p,), generator)
+    return features.to(dtype), targets.to(dtype), start.to(dtype)
+
+
 _EDGES = (
-    (_rows_double([1, 2], [3, 2]), _rows_double([0, 2])[0]),
-    (_rows_double([0, 0], [0, 0], [3, 6]), _rows_double([1, 1])[0]),
-    (_rows_double([5, -1], [5, 1]), _rows_double([4, 0])[0]),
+    (double([1, 2], [3, 2]), double([0, 2])[0]),
+    (double([0, 0], [0, 0], [3, 6]), double([1, 1])[0]),
+    (double([5, -1], [5, 1]), double([4, 0])[0]),
 )
 
 
@@ -143,9 +175,9 @@ SPLIT_VARIANCE = Exercise(
     reference=split_variance,
     draw=_draw_grid,
     edges=(
-        (_rows_double([1, 1], [3, 5])[:, :, None],),
-        (_rows_double([0, 2], [0, 2])[:, :, None],),
-        (_rows_double([0, 0], [2, 2])[:, :, None],),
+        (double([1, 1], [3, 5])[:, :, None],),
+        (double([0, 2], [0, 2])[:, :, None],),
+        (double([0, 0], [2, 2])[:, :, None],),
     ),
     mistakes={
         "the rows are exchanged: the training sets come first": lambda p: split_variance(p).flip(0),
@@ -177,4 +209,48 @@ SPLIT_VARIANCE = Exercise(
     },
 )
 
-EXERCISES = (BIAS_AND_VARIANCE, CORRECTED_BIAS2, SPLIT_VARIANCE)
+
+DESCENT_LIMIT = Exercise(
+    name="descent_limit",
+    reference=descent_limit,
+    draw=_draw_regression,
+    accuracy=1e-3,  # for those who let it run
+    edges=(
+        (double([1, 0]), double(2), double(0, 3)),
+        (double([1, 1]), double(2), double(1, -1)),
+        (double([0.6, 0.8, 0]), double(5), double(0, 0, 1)),
+        (double([1, 0]), double(1000), double(1, 1)),
+        (
+            double([1.5, 0, 0], [0, 0, 1]).float(),
+            double(3, 3).float(),
+            double(0, 5, 0).float(),
+        ),
+    ),
+    mistakes={
+        "right for a start at zero: what does descent do with the part of the start that no row "
+        "of the features can change?": lambda x, y, w: _smallest(x, y),
+        "the start already explains a part of the targets: correct only what is "
+        "left": lambda x, y, w: w + _smallest(x, y),
+        "the residual has the wrong sign: this moves away from the targets": lambda x, y, w: (
+            w - _smallest(x, y - x @ w)
+        ),
+        "the wrong half of the start is kept: descent replaces its part in the span of the rows, "
+        "and keeps the rest": lambda x, y, w: _smallest(x, y) + _smallest(x, x @ w),
+        "this is the part of the start that descent keeps; the part that explains the targets is "
+        "missing": lambda x, y, w: _null_part(x, w),
+        "this is the correction alone: add it to the start": lambda x, y, w: _smallest(
+            x, y - x @ w
+        ),
+        "one step of descent with rate 1: what does it converge to?": lambda x, y, w: (
+            w + x.T @ (y - x @ w)
+        ),
+        "a matrix is missing: Φᵀ alone overshoots when the rows are not of length 1, "
+        "(ΦΦᵀ)⁻¹ makes Φw equal y": lambda x, y, w: _null_part(x, w) + x.T @ y,
+        "a step with the mean gradient: it has not arrived yet": lambda x, y, w: (
+            w + x.T @ (y - x @ w) / len(y)
+        ),
+        "the start itself: it does not fit the targets yet": lambda x, y, w: w.clone(),
+    },
+)
+
+EXERCISES = (BIAS_AND_VARIANCE, CORRECTED_BIAS2, SPLIT_VARIANCE, DESCENT_LIMIT)
