@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST_COLAB = (3, 11), (3, 13)  # Colab's pinned releases have no wheels beyond 3.13
 LOCK = "tests/ci-constraints.txt"
 REQUIREMENTS = {
-    ".venv": ["-e", ".[book,labs,test,dev]"],
+    ".venv": ["-e", ".[book,labs,transfer,test,dev]"],
     ".venv-colab": ["-c", "tests/colab-constraints.txt", ".[labs]", "ipykernel", "ipython"],
 }
 
