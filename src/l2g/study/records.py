@@ -1,5 +1,6 @@
 """One run, one JSON file: written whole or not at all, read only if nothing in it has changed."""
 
+import base64
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import numpy
 import torch
 import torchvision
+from torch import Tensor
 
 from l2g.files import write_atomically
 
@@ -75,6 +77,18 @@ def read_records(folder: str | Path = RECORDED / "cifar100") -> list[dict[str, A
         raise FileNotFoundError(f"there are no records in {folder}: `make study` makes them")
     paths = sorted(folder.rglob("*.json"))
     return [read_record(path) | {"path": str(path.relative_to(folder))} for path in paths]
+
+
+def pack_answers(right: Tensor) -> dict[str, Any]:
+    """Which of N images were answered rightly (N,), one bit each, as a record can hold it."""
+    bits = numpy.packbits(right.cpu().numpy().astype(bool))
+    return {"images": len(right), "bits": base64.b64encode(bits.tobytes()).decode("ascii")}
+
+
+def unpack_answers(packed: Mapping[str, Any]) -> numpy.ndarray:
+    """The answers of ``pack_answers``: an array of bool (N,), true where the image was right."""
+    bits = numpy.frombuffer(base64.b64decode(packed["bits"]), numpy.uint8)
+    return numpy.unpackbits(bits, count=packed["images"]).astype(bool)
 
 
 def origin(device: torch.device) -> dict[str, str]:
