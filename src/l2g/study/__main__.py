@@ -209,9 +209,10 @@ def main(argv: list[str] | None = None) -> None:
     first = [part for part in given.parts if part in FIRST]
     if first:
         first_edition(first, given, device)
+    made_by = origin(device)  # now: the code may change while this process runs
     rank = int(os.environ.get("RANK", 0))
     for part in searched if rank == 0 else []:  # whose runs depend on each other
-        about = {"part": part, "origin": origin(device)}
+        about = {"part": part, "origin": made_by}
         train = trainer_of(part, results / part, given.quick, device)
         searches = searches_of(part, given.quick)
         go_on(results / part, searches, train, about=about, names=given.only)
