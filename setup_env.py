@@ -113,7 +113,7 @@ def wanted_stamp(name: str, env: Path) -> list:
     settings, source = [ROOT / "pyproject.toml"], []
     settings += [ROOT / word for word in wanted(name) if word.endswith(".txt")]
     if name == ".venv-colab":
-        files = [*(ROOT / "src").rglob("*"), *(ROOT / "results").rglob("*.json")]
+        files = [*(ROOT / "src").rglob("*"), *(ROOT / "results").rglob("*")]
         source = [p for p in files if p.is_file() and "__pycache__" not in p.parts]
     return [str(env), fingerprint(name, settings), fingerprint(name, source)]
 

@@ -71,8 +71,8 @@ def made(home, name, setting, seed=0, final=True):
 SETTINGS = {
     "frozen_128": {"l2": 1e-3},
     "frozen_192": {"l2": 1e-3},
-    "one_rate": {"lr": 1e-2},
-    "discriminative": {"lr": 1e-2, "ratio": 10},
+    "one_rate": {"l2": 1e-3, "lr": 1e-2},
+    "discriminative": {"l2": 1e-3, "lr": 1e-2, "ratio": 10},
     "scratch": {"lr": 1e-2},
 }
 
@@ -99,7 +99,7 @@ def test_a_tuning_run_has_figures_of_validation_only(home):
 def test_frozen_features_tell_bright_from_dark_and_travel_without_the_photographs(home):
     record = made(home, "frozen_128", {"l2": 1e-5})
     assert record["test"]["accuracy"] > 0.9
-    found = pets.read_features(128, home / "records")
+    found = pets.read_features(128, folder=home / "records")
     assert found["features"].shape == (30, 6)
     assert found["features"].dtype == torch.float32
     assert found["classes"] == ("Abyssinian", "Birman", "pug")
@@ -118,17 +118,25 @@ def test_the_ratio_sets_the_rates_of_the_groups():
 
 
 def test_rates_by_depth_and_weights_from_scratch_change_the_run(home):
-    one = made(home, "one_rate", {"lr": 1e-2})
-    apart = made(home, "discriminative", {"lr": 1e-2, "ratio": 100})
+    one = made(home, "one_rate", SETTINGS["one_rate"])
+    apart = made(home, "discriminative", SETTINGS["discriminative"])
     scratch = made(home, "scratch", {"lr": 1e-2})
     losses = {record["test"]["loss"] for record in (one, apart, scratch)}
     assert len(losses) == 3
-    assert made(home, "discriminative", {"lr": 1e-2, "ratio": 1})["test"] == one["test"]
+    level = made(home, "discriminative", SETTINGS["discriminative"] | {"ratio": 1})
+    assert level["test"] == one["test"]
+
+
+def test_fine_tuning_starts_from_the_frozen_body_and_its_best_head(home):
+    frozen = made(home, "frozen_128", {"l2": 1e-3})["test"]
+    tuned = made(home, "one_rate", {"l2": 1e-3, "lr": 1e-9})["test"]
+    assert tuned["predicted"] == frozen["predicted"]
+    assert tuned["loss"] == pytest.approx(frozen["loss"], rel=1e-2)  # features in half precision
 
 
 def test_features_that_were_not_recorded_are_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`python -m l2g\.study pets` makes them"):
-        pets.read_features(999, tmp_path)
+        pets.read_features(999, folder=tmp_path)
 
 
 def test_the_command_tunes_and_records_and_runs_nothing_twice(home, capsys):

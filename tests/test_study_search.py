@@ -9,7 +9,7 @@ import torch
 
 from l2g.data import Split, Splits
 from l2g.study import __main__, cifar, runner
-from l2g.study.records import pack_answers, read_record, unpack_answers
+from l2g.study.records import RECORDED, pack_answers, read_record, unpack_answers
 from l2g.study.search import Axis, Run, Search, outcome, outcomes
 
 RATES = Axis((1, 2, 3, 4, 5, 6, 7), first=(3, 4))
@@ -288,6 +288,34 @@ def test_a_run_that_diverges_is_a_result_and_never_wins():
     record = quick("none", {"lr": 1e30}, final=False)
     assert record["val"]["accuracy"] == 0
     assert "diverged" in record["diverged"]
+
+
+@pytest.mark.parametrize("part", __main__.SEARCHES)
+def test_what_the_repository_has_recorded_is_what_the_searches_ask_for(part):
+    folder, searches = RECORDED / part, __main__.SEARCHES[part]
+    records = runner.recorded(folder)
+    for name, record in records.items():
+        final = record["kind"] == "final"
+        run = Run(record["condition"], tuple(record["setting"].items()), record["seed"], final)
+        assert run.name == name
+        assert record["part"] == part
+        assert len(record["origin"]["commit"]) == 40, name  # from a commit, not from a draft
+        assert record["origin"]["torch"]
+        assert record["seconds"] > 0
+        if final and "diverged" not in record and part != "pets":
+            for figures in (record["test"], record["test_last"]):
+                right = unpack_answers(figures["answers"])
+                assert len(right) == 10_000
+                assert right.mean() == pytest.approx(figures["accuracy"])
+    for name, found in outcomes(searches, records).items():
+        chosen = {f"{name}/{','.join(f'{k}={v:g}' for k, v in (found.chosen or {}).items())}"}
+        finals = {file.rsplit("/", 1)[0] for file in records if f"{name}/" == file[: len(name) + 1]}
+        finals = {f for f in finals if f"{f}/seed0.json" in records}
+        assert finals <= chosen  # none is left of a choice that tuning has overturned
+
+
+def test_the_records_stay_small():
+    assert sum(path.stat().st_size for path in RECORDED.rglob("*") if path.is_file()) < 30e6
 
 
 # --- The command ----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from l2g.data import Split, Splits, cache_home
 from l2g.evaluation import predict
 from l2g.files import replacing
 from l2g.metrics import accuracy
-from l2g.models import Pretrained, pretrained
+from l2g.models import Pretrained, freeze, pretrained
 from l2g.photographs import Photographs, photographs
 from l2g.schedules import OneCycleLR
 from l2g.study.records import RECORDED
@@ -41,7 +41,8 @@ class PetsSearch(Search):
     Attributes:
         size: of the photographs, in pixels.
         epochs: passes through the training photographs; 0 keeps the body frozen.
-        weights: whether the body starts from those of ImageNet.
+        weights: whether the body starts from those of ImageNet. Then all weights are tuned from
+            where the frozen body and its best head stand, and statistics stay those of ImageNet.
     """
 
     size: int = 128
@@ -49,21 +50,24 @@ class PetsSearch(Search):
     weights: bool = True
 
 
-_STRENGTH = Axis((1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1), first=(1e-3, 1e-2, 0.1))
-_RATE = Axis((1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2), first=(3e-4, 1e-3, 3e-3))
-# From the head to the first part of the body the rate falls by so much, geometrically.
-_RATIO = Axis((1, 3, 10, 30, 100, 300), first=(3, 10))
+_STRENGTH = Axis((1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10), first=(1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1))
+_LADDER = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
+_RATE = Axis(_LADDER, first=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3))
+_HIGH_RATE = Axis(_LADDER, first=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2))
+_BY_DEPTH = {  # from the head to the first part of the body the rate falls by ``ratio``
+    "lr": Axis(_LADDER, first=(3e-4, 1e-3)),
+    "ratio": Axis((1, 3, 10, 30, 100, 300), first=(3, 10, 30)),
+}
+_ALL: dict[str, Any] = {"finals": 10, "follows": "frozen_128", "inherits": {"l2": "l2"}}
 
 PETS = {
     search.name: search
     for search in [
         PetsSearch(name="frozen_128", axes={"l2": _STRENGTH}, finals=50),
         PetsSearch(name="frozen_192", axes={"l2": _STRENGTH}, finals=50, size=192),
-        PetsSearch(name="one_rate", axes={"lr": _RATE}, finals=10, epochs=10),
-        PetsSearch(
-            name="discriminative", axes={"lr": _RATE, "ratio": _RATIO}, finals=10, epochs=10
-        ),
-        PetsSearch(name="scratch", axes={"lr": _RATE}, finals=10, epochs=20, weights=False),
+        PetsSearch(name="one_rate", axes={"lr": _RATE}, epochs=5, **_ALL),
+        PetsSearch(name="discriminative", axes=_BY_DEPTH, epochs=5, **_ALL),
+        PetsSearch(name="scratch", axes={"lr": _HIGH_RATE}, finals=10, epochs=20, weights=False),
     ]
 }
 
@@ -97,7 +101,7 @@ def save_features(path: Path, pets: Photographs, device: torch.device) -> None:
         np.savez_compressed(file, **columns)  # type: ignore[arg-type]
 
 
-def read_features(size: int, folder: str | Path = RECORDED / "pets") -> dict[str, Any]:
+def read_features(size: int, *, folder: str | Path = RECORDED / "pets") -> dict[str, Any]:
     """The recorded features of the photographs: they come with the course, the photographs do not.
 
     Returns:
@@ -130,18 +134,20 @@ def trainer(
         if not (folder / f"features_{size}.npz").exists():
             save_features(folder / f"features_{size}.npz", pictures(size), device)
 
+    known = cache(partial(read_features, folder=folder))
+
     def train(run: Run) -> dict[str, Any]:
         search, setting = PETS[run.search], dict(run.setting)
-        if search.epochs == 0:
-            known = read_features(search.size, folder)
-            x, y = known["features"], known["labels"]
-            rows = fold_of(y, run.seed)
-            logits, found = _frozen(x, y, rows, setting), {}
+        x, y = (known(search.size)[name] for name in ("features", "labels"))
+        rows = fold_of(y, run.seed)
+        found: dict[str, Any] = {}
+        head = _head(x[rows[0]], y[rows[0]], setting["l2"]) if "l2" in setting else None
+        if head is not None and search.epochs == 0:
+            logits = head(x[rows[1]])
         else:
-            pets = pictures(search.size)
-            y, rows = pets.y, fold_of(pets.y, run.seed)
             search = replace(search, epochs=epochs or search.epochs)
-            logits, found = _fine_tuned(search, setting, pets, rows, run.seed, device)
+            pets = pictures(search.size)
+            logits, found = _tuned(search, setting, pets, rows, head, run.seed, device)
         return found | {"test" if run.final else "val": _measured(logits, y, rows[1])}
 
     return train
@@ -157,21 +163,25 @@ def _measured(logits: Tensor, y: Tensor, held_out: Tensor) -> dict[str, Any]:
     }
 
 
-def _frozen(x: Tensor, y: Tensor, rows: tuple[Tensor, Tensor], setting: Setting) -> Tensor:
-    """Softmax regression on the features: the minimum of mean loss + l2/2 ‖W‖²."""
+@torch.no_grad()
+def _head(x: Tensor, y: Tensor, l2: float) -> nn.Linear:
+    """Softmax regression on features: the minimum of the mean loss + l2/2 ‖W‖²."""
     from sklearn.linear_model import LogisticRegression
 
-    train, held_out = (index.numpy() for index in rows)
-    head = LogisticRegression(C=1 / (len(train) * setting["l2"]), max_iter=5_000)
-    head.fit(x[train].double().numpy(), y[train].numpy())
-    return torch.from_numpy(head.decision_function(x[held_out].double().numpy()))
+    found = LogisticRegression(C=1 / (len(x) * l2), max_iter=5_000)
+    found.fit(x.double().numpy(), y.numpy())
+    head = nn.Linear(x.shape[1], len(found.classes_))
+    head.weight.copy_(torch.from_numpy(found.coef_))
+    head.bias.copy_(torch.from_numpy(found.intercept_))
+    return head
 
 
-def _fine_tuned(
+def _tuned(
     search: PetsSearch,
     setting: Setting,
     pets: Photographs,
     rows: tuple[Tensor, Tensor],
+    head: nn.Linear | None,
     seed: int,
     device: torch.device,
 ) -> tuple[Tensor, dict[str, Any]]:
@@ -181,6 +191,9 @@ def _fine_tuned(
     """
     split = [Split(pets.x[index], pets.y[index]) for index in rows]
     model = pretrained(BODY, len(pets.classes), weights=search.weights, seed=seed)
+    if head is not None:
+        model.head.load_state_dict(head.state_dict())
+        freeze(model.body, parameters=False)
     steps = search.epochs * ceil(len(split[0].x) / BATCH_SIZE)
     history = fit(
         model,

@@ -151,7 +151,6 @@ def outcomes(searches: Mapping[str, Search], records: Mapping[str, Record]) -> d
     found: dict[str, Outcome] = {}
     for name, search in searches.items():
         supplied = found[search.follows].chosen if search.follows else {}
-        waits = supplied is None
-        inherited = None if waits else {k: supplied[of] for k, of in search.inherits.items()}
+        inherited = supplied and {key: supplied[of] for key, of in search.inherits.items()}
         found[name] = outcome(search, records, inherited)
     return found
