@@ -105,6 +105,7 @@ def test_frozen_features_tell_bright_from_dark_and_travel_without_the_photograph
     assert found["classes"] == ("Abyssinian", "Birman", "pug")
     assert found["labels"].tolist() == [0] * 10 + [1] * 10 + [2] * 10
     assert found["files"][0] == "Abyssinian_0.jpg"
+    assert found["origin"].keys() >= {"torch", "hardware", "commit", "scikit-learn", "seconds"}
     for file in (home / "oxford_pets_sample" / "images").iterdir():
         file.unlink()
     assert made(home, "frozen_128", {"l2": 1e-5}) == record

