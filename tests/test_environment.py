@@ -102,7 +102,7 @@ def test_a_finished_environment_is_left_alone(machine, name):
 def test_the_environments_hold_what_they_promise(machine):
     machine.set_up(".venv")
     assert machine.pip_arguments()[-2:] == ["-e", ".[book,labs,transfer,test,dev]"]
-    assert {"book", "labs", "test", "dev"} == set(PROJECT["optional-dependencies"])
+    assert {"book", "labs", "transfer", "test", "dev"} == set(PROJECT["optional-dependencies"])
     machine.set_up(".venv-colab")
     arguments = machine.pip_arguments()
     assert arguments[arguments.index("-c") + 1] == "tests/colab-constraints.txt"
