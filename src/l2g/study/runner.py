@@ -60,8 +60,8 @@ def summary(name: str, found: Outcome, search: Search) -> str:
     """One line: what was tried and chosen, and what is still missing."""
     tried = f"{len(found.tried):3} settings tuned"
     if found.chosen is None:
-        missing = len(found.missing) or "waits for " + str(search.follows)
-        return f"{name:32} {tried}, still searching: {missing} runs missing"
+        missing, waits = f"{len(found.missing)} runs missing", f"waits for {search.follows}"
+        return f"{name:32} {tried}, still searching: {missing if found.missing else waits}"
     chosen = ", ".join(f"{key} {value:g}" for key, value in found.chosen.items())
     ends = f" (at the end of its ladder: {', '.join(found.at_end)})" if found.at_end else ""
     finals = f"{len(found.finals)} of {search.finals} final runs"
