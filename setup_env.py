@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST_COLAB = (3, 11), (3, 13)  # Colab's pinned releases have no wheels beyond 3.13
 LOCK = "tests/ci-constraints.txt"
 REQUIREMENTS = {
-    ".venv": ["-e", ".[book,labs,test,dev]"],
+    ".venv": ["-e", ".[book,labs,transfer,test,dev]"],
     ".venv-colab": ["-c", "tests/colab-constraints.txt", ".[labs]", "ipykernel", "ipython"],
 }
 
@@ -113,7 +113,7 @@ def wanted_stamp(name: str, env: Path) -> list:
     settings, source = [ROOT / "pyproject.toml"], []
     settings += [ROOT / word for word in wanted(name) if word.endswith(".txt")]
     if name == ".venv-colab":
-        files = [*(ROOT / "src").rglob("*"), *(ROOT / "results").rglob("*.json")]
+        files = [*(ROOT / "src").rglob("*"), *(ROOT / "results").rglob("*")]
         source = [p for p in files if p.is_file() and "__pycache__" not in p.parts]
     return [str(env), fingerprint(name, settings), fingerprint(name, source)]
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"describe", "files", "metrics", "numbers", "tables"},
     {"losses", "optim", "penalties"},
     {"cache", "ensembles", "evidence", "exercises", "history", "labs", "layers", "models"}
-    | {"resampling", "transforms"},
+    | {"photographs", "resampling", "transforms"},
     {"checkpoint", "data", "explore", "grade", "plots", "progress"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},

@@ -101,8 +101,8 @@ def test_a_finished_environment_is_left_alone(machine, name):
 
 def test_the_environments_hold_what_they_promise(machine):
     machine.set_up(".venv")
-    assert machine.pip_arguments()[-2:] == ["-e", ".[book,labs,test,dev]"]
-    assert {"book", "labs", "test", "dev"} == set(PROJECT["optional-dependencies"])
+    assert machine.pip_arguments()[-2:] == ["-e", ".[book,labs,transfer,test,dev]"]
+    assert {"book", "labs", "transfer", "test", "dev"} == set(PROJECT["optional-dependencies"])
     machine.set_up(".venv-colab")
     arguments = machine.pip_arguments()
     assert arguments[arguments.index("-c") + 1] == "tests/colab-constraints.txt"
@@ -247,7 +247,7 @@ def test_the_wheel_holds_all_of_the_package_and_its_records():
     wheel = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     package = [p for p in (ROOT / "src" / "l2g").rglob("*") if "__pycache__" not in p.parts]
     wanted = {p.relative_to(ROOT / "src").as_posix() for p in package if p.is_file()}
-    records = (ROOT / "results").rglob("*.json")
+    records = [p for p in (ROOT / "results").rglob("*") if p.is_file()]
     wanted |= {f"l2g/study/results/{p.relative_to(ROOT / 'results').as_posix()}" for p in records}
     assert {"l2g/py.typed", "l2g/explorables/_frame.html"} <= wanted
     assert wanted == wheel

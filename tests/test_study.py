@@ -222,7 +222,7 @@ def test_every_condition_has_the_same_budget_and_its_settings_bite(name):
         setting = condition.grid[-1]
         model = candidate.model(setting, seed=0).train()
         optimizer = candidate.make_optimizer(setting)(model.parameters())
-        transform = candidate.transform(setting["strength"]) or (lambda x, y: (x, y))
+        transform = candidate.transform(setting) or (lambda x, y: (x, y))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             for _ in range(2):
@@ -266,7 +266,7 @@ def test_a_final_run_measures_the_best_and_the_last_weights_on_the_test_set(tmp_
 
 
 def test_a_tuning_run_does_not_look_at_the_test_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(repaired, "evaluate", None)  # calling it would fail
+    monkeypatch.setattr(repaired, "predict", None)  # calling it would fail
     assert "test" not in run_repaired(tmp_path, final=False)
 
 
@@ -308,7 +308,7 @@ def study(tmp_path, *arguments):
     return read_records(tmp_path / "r")
 
 
-SHARE = ["--part", "reported", "--part", "small", "--only", "none", "--only", "mixup"]
+SHARE = ["reported", "small", "--only", "none", "--only", "mixup"]
 
 
 def test_the_quick_study_records_every_run_once(finished, capsys):
@@ -348,7 +348,7 @@ def test_ranks_share_the_work_without_overlap(tmp_path, monkeypatch):
         seen.append([])
         for part in ("reported", "repaired"):
             monkeypatch.setattr(__main__.Study, part, lambda self, *of: seen[-1].append(repr(of)))
-        __main__.main(["--quick", "--device", "cpu", "--results", str(tmp_path)])
+        __main__.main([*__main__.FIRST, "--quick", "--device", "cpu", "--results", str(tmp_path)])
     assert not set(seen[0]) & set(seen[1])
     assert len(seen[0] + seen[1]) == len(REPORTED) + 2 * len(REPAIRED)
 
@@ -370,11 +370,11 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path):
 
 
 def test_a_damaged_record_stops_the_study_before_anything_is_overwritten(tmp_path):
-    study(tmp_path, "--part", "reported", "--only", "none")
+    study(tmp_path, "reported", "--only", "none")
     (path,) = (tmp_path / "r").rglob("*.json")
     path.write_text("{")
     with pytest.raises(ValueError, match="is damaged; delete it to run it again"):
-        study(tmp_path, "--part", "reported", "--only", "none")
+        study(tmp_path, "reported", "--only", "none")
     assert path.read_text() == "{"
 
 

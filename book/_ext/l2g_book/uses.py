@@ -25,7 +25,7 @@ class Package:
 
     Args:
         folder: where the package lies, such as src/l2g.
-        records: the folder of the study's JSON files.
+        records: the folder of the studies' JSON and NumPy files.
     """
 
     def __init__(self, folder: Path, records: Path) -> None:
@@ -39,7 +39,7 @@ class Package:
 
     @cached_property
     def recorded(self) -> set[Path]:
-        return set(self.records.rglob("*.json"))
+        return {p for p in self.records.rglob("*") if p.suffix in {".json", ".npz"}}
 
     def files(self, cells: Iterable[str]) -> set[Path]:
         """Returns every file that the results of these code cells depend on."""

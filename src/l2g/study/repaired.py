@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from l2g.data import Split, Splits
-from l2g.evaluation import evaluate
+from l2g.evaluation import predict
 from l2g.history import EarlyStopping, History
 from l2g.metrics import accuracy
+from l2g.schedules import CosineAnnealingLR
 from l2g.study.conditions import Condition, Setting
+from l2g.study.records import pack_answers
 from l2g.training import fit
 
 
@@ -71,13 +74,17 @@ def train_repaired(
     *,
     seed: int,
     final: bool,
-    checkpoint: Path,
+    checkpoint: Path | None = None,
     device: torch.device,
 ) -> dict[str, Any]:
     """One run: its curves, its validation figures and, if it is a final one, its test figures.
 
     ``test`` is measured with the weights of the epoch of lowest validation loss, ``test_last`` with
-    those of the last one: what early stopping is worth.
+    those of the last one: what early stopping is worth. A setting that names ``epochs`` has no
+    early stopping: its rate falls to zero along a cosine over so many epochs; both are the same.
+
+    Raises:
+        FloatingPointError: the run diverged.
     """
     splits, last = regime.of(splits), _Last()
     model = condition.model(setting, seed)
@@ -86,17 +93,16 @@ def train_repaired(
         splits,
         optimizer=condition.make_optimizer(setting),
         loss=F.cross_entropy,  # takes soft targets, too
-        transform=condition.transform(setting["strength"]),
+        transform=condition.transform(setting),
         metrics={"accuracy": accuracy},
-        epochs=regime.epochs,
         batch_size=regime.batch_size,
         seed=seed,
-        early_stopping=EarlyStopping(patience=regime.patience),
         after_epoch=[last],
         checkpoint=checkpoint,
         device=device,
+        **_length(setting, regime),
     )
-    best = history.best_epoch
+    best = history.epochs - 1 if "epochs" in setting else history.best_epoch
     result: dict[str, Any] = {
         "history": history.to_dict(),
         "best_epoch": best,
@@ -104,8 +110,25 @@ def train_repaired(
         "parameters": sum(p.numel() for p in model.parameters()),
     }
     if final:
-        measure = partial(evaluate, split=splits.test, loss=F.cross_entropy)
-        result["test"] = measure(model)
+        result["test"] = _tested(model, splits.test)
         model.load_state_dict(last.weights)
-        result["test_last"] = measure(model)
+        result["test_last"] = _tested(model, splits.test)
     return result
+
+
+def _length(setting: Setting, regime: Regime) -> dict[str, Any]:
+    """When a run ends: by early stopping, or with its schedule."""
+    if "epochs" not in setting:
+        return {"epochs": regime.epochs, "early_stopping": EarlyStopping(patience=regime.patience)}
+    epochs = int(setting["epochs"])
+    steps = epochs * ceil(regime.train / regime.batch_size)
+    return {"epochs": epochs, "schedule": partial(CosineAnnealingLR, T_max=steps)}
+
+
+def _tested(model: nn.Module, test: Split) -> dict[str, Any]:
+    """Loss and accuracy on the test images, and which of them were answered rightly."""
+    outputs = predict(model, test)
+    y = test.y.to(outputs.device)
+    right = outputs.argmax(1) == y
+    figures = {"loss": F.cross_entropy(outputs.double(), y), "accuracy": right.double().mean()}
+    return {name: f.item() for name, f in figures.items()} | {"answers": pack_answers(right)}

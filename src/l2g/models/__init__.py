@@ -1,4 +1,4 @@
-"""Networks small enough to read: a multilayer perceptron and the CNN of the CIFAR-100 study."""
+"""Networks small enough to read, a perceptron and the CNN of the study, and one trained already."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -6,7 +6,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from l2g.models.imagenet import Pretrained, freeze, pretrained
 from l2g.numbers import whole_number
+
+__all__ = ["Pretrained", "TinyConvNet", "freeze", "mlp", "pretrained"]
 
 
 def mlp(
