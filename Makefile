@@ -14,7 +14,8 @@ SITE := book/_build/html/index.html
 UNFINISHED := book/_build/.unfinished
 
 # One thread for each worker, as when the book is built: threads that compete for a core spin.
-PYTEST := OMP_NUM_THREADS=1 L2G_HOME= $(BIN)/python -m pytest -n 2 --dist loadfile
+# Files are handed out in the order of tests/conftest.py, the longest first.
+PYTEST := OMP_NUM_THREADS=1 L2G_HOME= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
