@@ -616,7 +616,7 @@ QUIZ = ":::{quiz}\nWhy?\n\n- [ ] A\n\n  No.\n- [x] B\n\n  Yes.\n:::"
         (
             f"{CELL}:tags: [hidden]\n\nb\n```",
             1,
-            "unknown tag 'hidden'; allowed: claims, hide-cell, hide-in",
+            "unknown tag 'hidden'; allowed: claims, deeper, hide-cell, hide-in",
         ),
         (
             f"{CELL}:load: a.py\n```",
