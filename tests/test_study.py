@@ -2,13 +2,13 @@
 
 import errno
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from killing import kill_at
 from torch import nn
 
 from l2g import files, models
@@ -356,12 +356,7 @@ def test_ranks_share_the_work_without_overlap(tmp_path, monkeypatch):
 def test_a_killed_study_goes_on_where_it_was(tmp_path):
     command = [sys.executable, "-m", "l2g.study", "--quick", "--device", "cpu", "--results"]
     command += [str(tmp_path / "r"), *SHARE]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if "small/mixup/tune3" in line:
-            process.kill()
-            break
-    process.wait()
+    kill_at("small/mixup/tune3", command)
     records_then = set((tmp_path / "r").rglob("*.json"))
     assert 0 < len(records_then) < 17
     before = {path: path.read_bytes() for path in records_then}

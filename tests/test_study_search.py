@@ -1,11 +1,11 @@
 """The studies that search: what is still to run, follows from the records alone."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from killing import kill_at
 
 from l2g.data import Split, Splits
 from l2g.study import __main__, cifar, runner
@@ -341,12 +341,7 @@ QUICK = ["tuned", "--quick", "--device", "cpu", "--only", "none", "--results"]
 def test_a_killed_study_goes_on_and_says_how_far_it_is(home, capsys):
     results = home / "r"
     command = [sys.executable, "-m", "l2g.study", *QUICK, str(results)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if "lr=0.002" in line:
-            process.kill()
-            break
-    process.wait()
+    kill_at("lr=0.002", command)
     before = {path: path.read_bytes() for path in results.rglob("*.json")}
     assert len(before) == 3
     __main__.main(["tuned", "--quick", "--status", "--results", str(results)])
