@@ -353,6 +353,7 @@ LOOPS = [
     lambda x: torch.stack(list(map(torch.as_tensor, x))).mean(),
     lambda x: max(while_loop(x), -math.inf),
     lambda x: (lambda y: my_sum(y) / len(y))(x),
+    lambda x: sum_of_halves(x) / len(x),
 ]
 
 
@@ -361,6 +362,12 @@ def while_loop(x):
     while k < len(x):
         total, k = total + float(x[k]), k + 1
     return total / len(x)
+
+
+def sum_of_halves(x):
+    if len(x) == 1:
+        return x[0]
+    return sum_of_halves(x[: len(x) // 2]) + sum_of_halves(x[len(x) // 2 :])
 
 
 @pytest.mark.parametrize("answer", LOOPS)

@@ -175,7 +175,7 @@ class Unit:
 
     def one(self, x: Number, wish: Wish, signed: bool) -> str:
         figures = self.figures(x, wish.decimals)
-        return f"+{figures}" if signed and x > 0 and figures.strip("0.") else figures
+        return f"+{figures}" if signed and x > 0 and not _is_zero(figures) else figures
 
 
 def _tenth(x: Number) -> str:
@@ -205,6 +205,10 @@ def _plain_number(x: Number) -> str:
     return f"{x:,.3g}" if 1e-4 <= abs(x) < 1e6 else _significant(x, 3)
 
 
+def _is_zero(figures: str) -> bool:
+    return not figures.strip("-0.")
+
+
 def _figures(write: Callable[[Number], str]) -> Callable[[Number, int | None], str]:
     """Adds to a way of writing numbers: decimals on request, what is not finite, a true minus."""
 
@@ -212,7 +216,7 @@ def _figures(write: Callable[[Number], str]) -> Callable[[Number, int | None], s
         if not math.isfinite(x):
             return "NaN" if math.isnan(x) else "−∞" if x < 0 else "∞"
         text = write(x) if decimals is None else f"{x:,.{decimals}f}"
-        if not text.strip("-0."):
+        if _is_zero(text):
             return text.lstrip("-")
         return f"−{text[1:]}" if text.startswith("-") else text
 

@@ -45,7 +45,7 @@ class Seen:
         calls: how often each function was called, of PyTorch and among the inputs, by name.
         largest: the numbers in the largest tensor that PyTorch made for it.
         code: what its code uses by name, from any library.
-        loops: whether its code loops.
+        loops: whether its code loops, or calls itself.
     """
 
     inputs: tuple[Any, ...]
@@ -186,7 +186,10 @@ def _bare(name: str) -> str:
 
 
 def names_and_loops(answer: Any) -> tuple[frozenset[str], bool]:
-    """What an answer's code uses by name, and whether it loops; the learner's own functions too."""
+    """What an answer's code uses by name, and whether it loops or calls itself.
+
+    The learner's own functions are read, too.
+    """
     names: set[str] = set()
     loops, known, waiting = False, set[CodeType](), _functions(answer)
     while waiting:
@@ -201,6 +204,7 @@ def names_and_loops(answer: Any) -> tuple[frozenset[str], bool]:
             elif instruction.opname.startswith(VARIABLE):
                 found = _meaning(function, instruction.argval)
                 waiting += (own := _functions(found))
+                loops = loops or any(part.__code__ is function.__code__ for part in own)
                 names |= set() if own else _real_name(found)
     return frozenset(map(_bare, names)), loops
 

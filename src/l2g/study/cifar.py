@@ -55,7 +55,7 @@ class CifarSearch(Search):
     """A search for the setting of one condition, with the first ``images`` training images."""
 
     condition: Condition
-    images: int = 5_000
+    images: int = IMAGES
 
 
 def _constant(name: str) -> CifarSearch:
@@ -109,7 +109,7 @@ AUGMENTATION = _by_name(
 
 def regime_of(search: CifarSearch) -> Regime:
     """How long a run may take: with fewer images as many steps, in more epochs."""
-    small, times = REGIMES["small"], max(1, 5_000 // search.images)
+    small, times = REGIMES["small"], max(1, IMAGES // search.images)
     epochs, patience = times * small.epochs, times * small.patience
     return replace(small, train=search.images, epochs=epochs, patience=patience)
 

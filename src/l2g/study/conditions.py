@@ -71,10 +71,11 @@ def _of_strength(transform: Callable[[int, float], Transform]) -> Callable[[Sett
 
 
 def _augmented(setting: Setting) -> Transform:
-    return partial(_crop, int(setting["strength"]))
+    return partial(crop_inputs, int(setting["strength"]))
 
 
-def _crop(padding: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def crop_inputs(padding: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Crops and flips the images of a batch; their labels stay."""
     return crop_and_flip(x, padding=padding), y
 
 
@@ -144,7 +145,7 @@ REPAIRED = {
 
 
 def _flipped(setting: Setting) -> Transform:
-    return partial(_crop, 0)
+    return partial(crop_inputs, 0)
 
 
 def _cropped(setting: Setting) -> Transform:

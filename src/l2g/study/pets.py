@@ -27,10 +27,10 @@ from l2g.metrics import accuracy
 from l2g.models import Pretrained, freeze, pretrained
 from l2g.photographs import Photographs, photographs
 from l2g.schedules import OneCycleLR
+from l2g.study.conditions import crop_inputs
 from l2g.study.records import RECORDED, origin
 from l2g.study.search import Axis, Run, Search, Setting
 from l2g.training import fit
-from l2g.transforms import crop_and_flip
 
 BODY, FOLDS, BATCH_SIZE = "efficientnet_lite0", 5, 32
 LABEL = r"(.+)_\d+\.jpg"  # Abyssinian_101.jpg
@@ -208,7 +208,7 @@ def _tuned(
         optimizer=partial(torch.optim.AdamW, weight_decay=0.01),
         groups=partial(_groups, setting=setting),
         loss=F.cross_entropy,
-        transform=partial(_augmented, search.size // 16),
+        transform=partial(crop_inputs, search.size // 16),
         schedule=partial(OneCycleLR, total_steps=steps),
         epochs=search.epochs,
         batch_size=BATCH_SIZE,
@@ -226,7 +226,3 @@ def _groups(model: nn.Module, setting: Setting) -> list[dict[str, Any]]:
     assert isinstance(model, Pretrained)
     lr, ratio = setting["lr"], setting.get("ratio", 1)
     return model.groups([lr / ratio, lr / ratio**0.5, lr])
-
-
-def _augmented(padding: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    return crop_and_flip(x, padding=padding), y
