@@ -324,6 +324,8 @@ def test_counts_are_shown_with_their_claims(book, site):
         assert (status, executed) == (0, [])
         shown = book.page(LOOP).select(".l2g-claim .l2g-held")
         assert [line.get_text() for line in shown] == lines
+        meanings = book.page(LOOP).select(".l2g-claim ~ .l2g-meaning")
+        assert len(meanings) == len(lines)  # explained once, and only where there is a count
         sentence = " ".join(["a kernel has 1 thread", *lines])
         assert book.ledger() == site.ledger() | {"5 · The training loop": [sentence]}
 

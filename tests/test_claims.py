@@ -327,6 +327,7 @@ def test_the_site_sets_formulas_and_adds_how_often_a_claim_held(outputs, monkeyp
     assert '✓ <span class="tex">a</span> and <span class="tex">b &lt; c</span>: <em>' in first
     assert first.endswith(
         ' <a class="l2g-held" href="ledger.html">held in 4 of 5 &lt;sets&gt;</a></div>'
+        + ledger.MEANING
     )
     assert (second, third) == ("<div>no claim</div>", other)
     kept = env.metadata["08_metrics"]["ledger"]
