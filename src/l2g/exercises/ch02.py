@@ -123,6 +123,8 @@ BIAS_AND_VARIANCE = Exercise(
         "the second row is a standard deviation": lambda p, t: _rows(
             _bias2(p, t), _var(p, 0).sqrt()
         ),
+        "the variance is divided by R once more: that is the variance of the mean of R "
+        "runs": lambda p, t: _rows(_bias2(p, t), _var(p, 0) / len(p)),
         "the second row is a sum over the runs, not a mean": lambda p, t: _rows(
             _bias2(p, t), _var(p, 0) * len(p)
         ),
@@ -201,6 +203,10 @@ SPLIT_VARIANCE = Exercise(
         "divided by one less than the number of runs: the two parts then no longer "
         "add up to the variance of all of them": lambda p: _rows(
             _var(p.mean(1), 0, correction=1), _var(p, 1, correction=1).mean(0)
+        ),
+        "you took the seeds' share out of the first row: the better estimate, but here the two "
+        "parts should add up to the variance of all of them": lambda p: _rows(
+            _var(p.mean(1), 0) - _var(p, 1).mean(0) / p.shape[1], _var(p, 1).mean(0)
         ),
         "these are standard deviations": lambda p: split_variance(p).sqrt(),
         "the variances within the training sets are added up, not averaged": lambda p: _rows(
