@@ -204,7 +204,7 @@ SPLIT_VARIANCE = Exercise(
         "add up to the variance of all of them": lambda p: _rows(
             _var(p.mean(1), 0, correction=1), _var(p, 1, correction=1).mean(0)
         ),
-        "you took the seeds' share out of the first row: the better estimate, but here the two "
+        "you took a share of the seeds out of the first row: a better estimate, but here the two "
         "parts should add up to the variance of all of them": lambda p: _rows(
             _var(p.mean(1), 0) - _var(p, 1).mean(0) / p.shape[1], _var(p, 1).mean(0)
         ),
