@@ -28,7 +28,7 @@ def _scored(scores: list[float], y: list[int]) -> Inputs:
 
 def lowest_cost(scores: Tensor, y: Tensor, miss: float, alarm: float) -> Tensor:
     """The lowest total cost over all thresholds, also one above all scores."""
-    return _costs(scores, y, miss, alarm).min()
+    return _costs(scores, y, miss, alarm).min().double()
 
 
 def _costs(scores: Tensor, y: Tensor, miss: float, alarm: float) -> Tensor:
