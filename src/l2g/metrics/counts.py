@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2g.metrics.inputs import decided, precise, shape, weights
+from l2g.metrics.inputs import decided, shape, weights
 
 AVERAGES = ("binary", "micro", "macro", "weighted", None)
 
@@ -71,6 +71,10 @@ def confusion_matrix(
     if targets.ndim > 1:
         raise ValueError(f"targets must be classes of shape (N,), got {shape(targets)}")
     weight = None if sample_weight is None else weights(sample_weight, targets)
+    return _cells(predictions, targets, classes, weight)
+
+
+def _cells(predictions: Tensor, targets: Tensor, classes: int, weight: Tensor | None) -> Tensor:
     cells = targets * classes + predictions
     return torch.bincount(cells, weight, minlength=classes**2).reshape(classes, classes)
 
@@ -177,13 +181,12 @@ def _tally(
 ) -> _Tally:
     predictions, targets, classes = decided(predictions, targets, classes)
     weight = weights(sample_weight, targets)
-    labels = targets.ndim == 2
-    if not labels:  # each class becomes a yes-or-no question
-        every = torch.arange(classes, device=targets.device)
-        predictions, targets = (precise(v[:, None] == every) for v in (predictions, targets))
-    right, called, actual = (weight @ v for v in (predictions * targets, predictions, targets))
-    occurs = torch.ones_like(actual).bool() if labels else (predictions + targets).any(dim=0)
-    return _Tally(right, called, actual, occurs, labels)
+    if targets.ndim == 2:
+        right, called, actual = (weight @ v for v in (predictions * targets, predictions, targets))
+        return _Tally(right, called, actual, torch.ones_like(actual).bool(), labels=True)
+    matrix = _cells(predictions, targets, classes, weight)
+    occurs = torch.cat([predictions, targets]).bincount(minlength=classes) > 0
+    return _Tally(matrix.diagonal(), matrix.sum(0), matrix.sum(1), occurs, labels=False)
 
 
 def _averaged(part: Tensor, whole: Tensor, tally: _Tally, average: str | None) -> Tensor:
