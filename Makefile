@@ -76,6 +76,7 @@ bench: .venv ## measure speed, as ratios in one run (installs the trainers to co
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/population.py
 	$(BIN)/python benchmarks/optimizers.py
+	$(BIN)/python benchmarks/metrics.py
 
 gpu: .venv ## hold what is computed on a GPU against the CPU (needs CUDA, takes minutes)
 	$(BIN)/python benchmarks/gpu.py

@@ -9,7 +9,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from l2g import data, fit, fit_many, layers, losses, models, optim, penalties
+from l2g import data, fit, fit_many, layers, losses, metrics, models, optim, penalties
 from l2g.data import Split, Splits
 from l2g.history import EarlyStopping, History
 from l2g.schedules import CosineAnnealingLR
@@ -36,6 +36,24 @@ def loss(device: torch.device) -> Results:
         value = losses.cross_entropy(leaf, targets, **each)
         found += [value, *torch.autograd.grad(value, leaf)]
     return found
+
+
+def metric(device: torch.device) -> Results:
+    """One of each kind: of decisions, of rankings, of numbers and of probabilities."""
+    logits = drawn(60, 3).to(device)
+    classes = torch.arange(60, device=device) % 3
+    scores, hits = logits[:, 0].round(decimals=1), classes % 2  # with ties
+    queries, grades = logits.reshape(12, 15), classes.reshape(12, 5).repeat(1, 3)
+    return [
+        metrics.confusion_matrix(logits, classes),
+        metrics.f1(logits, classes, average="macro"),
+        *metrics.roc_curve(scores, hits)[:2],
+        metrics.auc(logits, classes),
+        metrics.average_precision(scores, hits),
+        metrics.ndcg(queries, grades),
+        metrics.r2(logits[:, 0], logits[:, 1]),
+        metrics.ece(logits.softmax(dim=1), classes),
+    ]
 
 
 class ByHand(nn.Module):

@@ -21,6 +21,7 @@ from computed import (
     Runs,
     layer,
     loss,
+    metric,
     network,
     optimizer,
     scaled,
@@ -47,6 +48,7 @@ def checks(examples: int, epochs: int) -> list[Check]:
     single = lambda _: runs.mixed(None, CPU)  # noqa: E731
     rows = [
         Check("cross_entropy", loss, 1e-13),
+        Check("metrics", metric, 1e-13),
         *(Check(f"layer {name}", partial(layer, name), 1e-12) for name in LAYERS),
         Check("layer masks, share dropped", share_dropped, 0.004),  # six standard errors
         *(Check(f"optimizer {name}", partial(optimizer, name), 1e-12) for name in OPTIMIZERS),

@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 # The layers of the package, from the ground up: a room may import rooms of lower layers only, and
 # within a layer none imports another. So there is no circle. Lazy imports in functions count, too.
 LAYERS = [
-    {"describe", "files", "metrics", "numbers", "tables"},
-    {"losses", "optim", "penalties"},
+    {"describe", "files", "numbers", "tables"},
+    {"losses", "metrics", "optim", "penalties"},
     {"cache", "ensembles", "evidence", "exercises", "history", "labs", "layers", "models"}
     | {"photographs", "resampling", "transforms"},
     {"checkpoint", "data", "explore", "grade", "plots", "progress"},

@@ -22,6 +22,10 @@ ALLOWED = {
         "Every class with more than about 2.7 %": "the same",
         "Less than 0.02 nats": "printed above, and claimed below",
     },
+    "08_metrics": {
+        "The middle 95 %": "a confidence, a setting",
+        "Does “95 %": "the same",
+    },
     "09_gradient_descent": {
         "at 98 percent": "a rate, a setting",
         "At 102 percent": "a rate, a setting",

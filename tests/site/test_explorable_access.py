@@ -10,6 +10,7 @@ MOVING = {
     "softmax_lab": True,
     "bias_variance": False,
     "schedule_designer": False,
+    "threshold_dial": False,
     "optimizer_playground": True,
 }
 each_lab = pytest.mark.parametrize("name", MOVING)

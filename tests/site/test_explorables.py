@@ -19,6 +19,11 @@ LABS = {
         "Keep for comparison",
         "path",
     ),
+    "threshold_dial": (
+        {"prior": 0.01, "threshold": 7.0},  # few positives, and no alarm
+        "Threshold of least cost",
+        ".solid .fill, .swatch, path",
+    ),
     "optimizer_playground": (
         {"surface": "noisy", "optimizers": PLAYERS, "selected": "adamw"},
         "Tune every rate",
