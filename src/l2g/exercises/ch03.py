@@ -11,7 +11,9 @@ Pairs = list[tuple[Tensor, Tensor]]
 
 def k_fold_indices(order: Tensor, k: int) -> Pairs:
     """A permutation (n,) cut into k parts: for each part (train, val), val being the part."""
-    parts = order.tensor_split(k)
+    n = len(order)
+    sizes = [n // k + (i < n % k) for i in range(k)]
+    parts = order.split(sizes)
     return [(torch.cat([*parts[:i], *parts[i + 1 :]]), parts[i]) for i in range(k)]
 
 
