@@ -75,6 +75,7 @@ bench: .venv ## measure speed, as ratios in one run (installs the trainers to co
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/population.py
+	$(BIN)/python benchmarks/folds.py
 	$(BIN)/python benchmarks/optimizers.py
 	$(BIN)/python benchmarks/metrics.py
 

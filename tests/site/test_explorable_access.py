@@ -9,6 +9,7 @@ from explorable_page import PHONE, open_lab
 MOVING = {
     "softmax_lab": True,
     "bias_variance": False,
+    "leak_simulator": False,
     "schedule_designer": False,
     "threshold_dial": False,
     "optimizer_playground": True,

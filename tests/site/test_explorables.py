@@ -14,6 +14,11 @@ LABS = {
         "Draw 100",
         ".bar:not(.none) .fill, .swatch:not(.gap), .frame path:not(.halo, .ring, .other)",
     ),
+    "leak_simulator": (
+        {"recordings": 5, "features": 60},
+        "Twenty other studies",
+        ".marks .mark, .legend .mark",
+    ),
     "schedule_designer": (
         {"kind": "plateau", "patience": 20},  # with cuts to mark, and a dial for each parameter
         "Keep for comparison",

@@ -1,4 +1,4 @@
-"""Resampling: the bootstrap, which asks how much a number owes to the luck of the draw."""
+"""Resampling: folds (cross-validation), and the bootstrap: how much a number owes to luck."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -7,6 +7,19 @@ import torch
 from torch import Generator, Tensor
 
 from l2g.numbers import between_0_and_1, whole_number
+from l2g.resampling.folds import (
+    Fold,
+    grouped,
+    k_fold,
+    leave_one_out,
+    nested,
+    repeated,
+    stratified,
+    time_series,
+)
+
+__all__ = ["Bootstrap", "Fold", "bootstrap", "bootstrap_indices", "grouped", "k_fold"]
+__all__ += ["leave_one_out", "nested", "repeated", "stratified", "time_series"]
 
 INDICES_AT_ONCE = 2**20  # 8 MB, however many resamples there are in all
 
