@@ -9,6 +9,7 @@ from explorable_page import PHONE, open_lab
 MOVING = {
     "softmax_lab": True,
     "bias_variance": False,
+    "boosting_stepper": False,
     "schedule_designer": False,
     "optimizer_playground": True,
 }

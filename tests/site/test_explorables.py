@@ -14,6 +14,11 @@ LABS = {
         "Draw 100",
         ".bar:not(.none) .fill, .swatch:not(.gap), .frame path:not(.halo, .ring, .other)",
     ),
+    "boosting_stepper": (
+        {"round": 150, "flips": 0.1},
+        "Ten rounds",
+        ".points .point, .cut, .margin, .zero",
+    ),
     "schedule_designer": (
         {"kind": "plateau", "patience": 20},  # with cuts to mark, and a dial for each parameter
         "Keep for comparison",
