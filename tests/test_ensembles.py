@@ -465,7 +465,7 @@ def test_gradient_boosting_has_the_predictions_of_scikit_learn_in_every_round(ra
     close(ours.scores(new)[0], np.full(len(new), y.mean()))
     fitted = np.stack([np.full(len(y), y.mean()), *theirs.staged_predict(x.numpy())])
     for learner, F in zip(made, fitted, strict=False):
-        close(learner.y, y - F)
+        close(learner.y, y.numpy() - F)
 
 
 def test_gradient_boosting_trains_the_trees_that_scikit_learn_trains():
