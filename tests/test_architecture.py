@@ -14,9 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "l2g"
 LAYERS = [
     {"describe", "files", "numbers", "tables"},
     {"losses", "metrics", "optim", "penalties"},
-    {"cache", "ensembles", "evidence", "exercises", "history", "labs", "layers", "models"}
+    {"cache", "evidence", "exercises", "history", "labs", "layers", "models"}
     | {"photographs", "resampling", "transforms"},
-    {"checkpoint", "data", "explore", "grade", "plots", "progress"},
+    {"checkpoint", "data", "ensembles", "explore", "grade", "plots", "progress"},
     {"checks"},
     {"evaluation", "range_test", "schedules"},
     {"training"},

@@ -17,6 +17,12 @@ ALLOWED = {
         "200 images, 88 %": "the exercise above gives it",
         "how much of the 12 %": "what the exercise leaves",
     },
+    "04_bagging_boosting": {
+        "the middle 95 %": "the level of an interval",
+        "the dotted line at 95 percent": "the same",
+        "the model has seen only 63 %": "1 − 1/e",
+        "how much a number varies, leaves 37 %": "1/e",
+    },
     "06_cross_entropy": {
         "for a hundred classes is below 2.7 %": "e / (e + 99)",
         "Every class with more than about 2.7 %": "the same",

@@ -9,7 +9,7 @@ from scipy import stats
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from l2g import resampling
-from l2g.resampling import bootstrap, bootstrap_indices
+from l2g.resampling import bootstrap, bootstrap_indices, error_632, error_632_plus
 
 
 def generator(seed=0):
@@ -166,3 +166,15 @@ def test_what_has_the_wrong_type_is_named(call, message):
 def test_bad_input_is_refused_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_632_mixes_and_632_plus_mistrusts_a_memorizer():
+    assert error_632(0.1, 0.3) == pytest.approx(0.368 * 0.1 + 0.632 * 0.3)
+    # Efron and Tibshirani (1997): without overfitting the same, with complete overfitting γ.
+    assert error_632_plus(0.2, 0.2, 0.5) == pytest.approx(0.2)
+    assert error_632_plus(0.0, 0.5, 0.5) == pytest.approx(0.5)
+    assert error_632_plus(0.0, 0.7, 0.5) == pytest.approx(0.5)
+    # By hand: R = 1/2, weight = 0.632 / (1 − 0.184)
+    weight = 0.632 / 0.816
+    assert error_632_plus(0.1, 0.3, 0.5) == pytest.approx((1 - weight) * 0.1 + weight * 0.3)
+    assert error_632_plus(0.3, 0.2, 0.5) == pytest.approx(0.368 * 0.3 + 0.632 * 0.2)

@@ -10,6 +10,7 @@ MOVING = {
     "softmax_lab": True,
     "bias_variance": False,
     "leak_simulator": False,
+    "boosting_stepper": False,
     "schedule_designer": False,
     "threshold_dial": False,
     "optimizer_playground": True,

@@ -19,6 +19,11 @@ LABS = {
         "Twenty other studies",
         ".marks .mark, .legend .mark",
     ),
+    "boosting_stepper": (
+        {"round": 150, "flips": 0.1},
+        "Ten rounds",
+        ".points .point, .cut, .margin, .zero",
+    ),
     "schedule_designer": (
         {"kind": "plateau", "patience": 20},  # with cuts to mark, and a dial for each parameter
         "Keep for comparison",

@@ -109,3 +109,29 @@ def _one_number(value: Tensor | float) -> Tensor:
             f"statistic must return one finite number, got shape {tuple(number.shape)}: {value}"
         )
     return number
+
+
+def error_632(apparent: float, out_of_bag: float) -> float:
+    """0.368 × the error on the training data + 0.632 × the out-of-bag error (Efron 1983).
+
+    It mends the pessimism of the second, whose models have seen 63 % of the examples only, and is
+    fooled by a model that memorizes: see ``error_632_plus``. Both arguments are means.
+    """
+    return 0.368 * apparent + 0.632 * out_of_bag
+
+
+def error_632_plus(apparent: float, out_of_bag: float, no_information: float) -> float:
+    """The .632+ estimate, which trusts a memorizer's training error less (Efron, Tibshirani 1997).
+
+    Args:
+        apparent: mean error on the training data.
+        out_of_bag: mean error on examples out of the bag.
+        no_information: mean error if inputs had nothing to do with targets: over all pairs of a
+            prediction and a target.
+    """
+    missed = min(out_of_bag, no_information)
+    overfit = 0.0  # R: 0 without overfitting, 1 if out of the bag nothing has been learned
+    if missed > apparent and no_information > apparent:
+        overfit = (missed - apparent) / (no_information - apparent)
+    weight = 0.632 / (1 - 0.368 * overfit)
+    return (1 - weight) * apparent + weight * missed

@@ -1,4 +1,4 @@
-"""Ensembles of trained models: what many of them, each trained on its own draw, have in common."""
+"""The bias–variance decomposition: what many models, each trained on its own draw, share."""
 
 from collections.abc import Callable
 from typing import NamedTuple
