@@ -1,7 +1,7 @@
 """Splitters: which examples train and which validate, round after round of a cross-validation.
 
 Each yields ``Fold(train, val)``, two tensors of indices in rising order. All rounds together are
-one population:
+one population::
 
     train, val = zip(*k_fold(200, 5))
     fit_many(..., runs=5, train_indices=train, val_indices=val)
