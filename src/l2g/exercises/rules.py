@@ -204,7 +204,7 @@ def names_and_loops(answer: Any) -> tuple[frozenset[str], bool]:
             elif instruction.opname.startswith(VARIABLE):
                 found = _meaning(function, instruction.argval)
                 waiting += (own := _functions(found))
-                loops = loops or any(part.__code__ is function.__code__ for part in own)
+                loops = loops or found is function
                 names |= set() if own else _real_name(found)
     return frozenset(map(_bare, names)), loops
 
