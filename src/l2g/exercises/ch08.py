@@ -83,6 +83,12 @@ LOWEST_COST = Exercise(
         "this is the cost at the threshold 0: try them all": lambda s, y, miss, alarm: (
             miss * ((s < 0) & (y == 1)).sum() + alarm * ((s >= 0) & (y == 0)).sum()
         ),
+        "this counts mistakes: a miss costs `miss`, a false alarm `alarm`": lambda s, y, m, a: (
+            lowest_cost(s, y, 1, 1)
+        ),
+        "this threshold makes the fewest mistakes; look for the lowest cost": lambda s, y, m, a: (
+            _costs(s, y, m, a)[_costs(s, y, 1, 1).argmin()]
+        ),
         "this is the highest cost": lambda s, y, miss, alarm: _costs(s, y, miss, alarm).max(),
     },
 )
@@ -114,6 +120,7 @@ RANK_AUC = Exercise(
     rules=(
         without(
             *("roc_auc_score", "roc_curve", "auc", "trapezoid", "trapz", "trapezoidal"),
+            "mannwhitneyu",
             instead="compare each positive with each negative",
         ),
     ),
@@ -151,7 +158,12 @@ RANK_AUC = Exercise(
 
 def macro_f1(matrix: Tensor) -> Tensor:
     """The mean of the classes' F1s from counts (K, K), true classes in rows."""
-    return _f1s(matrix).mean()
+    return _mean(matrix, _f1s(matrix))
+
+
+def _mean(matrix: Tensor, values: Tensor) -> Tensor:
+    """Over the classes that occur, in their row or in their column."""
+    return values[matrix.sum(dim=0) + matrix.sum(dim=1) > 0].mean()
 
 
 def _f1s(matrix: Tensor) -> Tensor:
@@ -190,29 +202,33 @@ MACRO_F1 = Exercise(
         _counts([5, 0], [0, 5]),
         _counts([9, 1, 0], [0, 1, 3], [2, 0, 4]),
         _counts([4, 1, 0], [1, 4, 0], [0, 0, 0]),
+        _counts([4, 1, 1], [1, 4, 0], [0, 0, 0]),  # a class that is said and never true
     ),
     mistakes={
         "this is micro-F1, the accuracy: macro takes F1 of each class first": lambda m: (
             m.diagonal().sum() / m.sum()
         ),
         "this is F1 of the mean precision and recall: take F1 first, then the mean": lambda m: (
-            _harmonic(_ratios(m, 0).mean(), _ratios(m, 1).mean())
+            _harmonic(_mean(m, _ratios(m, 0)), _mean(m, _ratios(m, 1)))
         ),
-        "this is the mean recall": lambda m: _ratios(m, 1).mean(),
-        "this is the mean precision": lambda m: _ratios(m, 0).mean(),
+        "this is the mean recall": lambda m: _mean(m, _ratios(m, 1)),
+        "this is the mean precision": lambda m: _mean(m, _ratios(m, 0)),
         "this is weighted by how frequent a class is: macro gives each the same say": lambda m: (
             _f1s(m) @ m.sum(dim=1).double() / m.sum()
         ),
-        "right answers count twice in F1: the denominator is 2 TP + FP + FN": lambda m: (
-            (m.diagonal() / (m.sum(0) + m.sum(1) - m.diagonal()).clamp(min=1)).double().mean()
+        "right answers count twice in F1: the denominator is 2 TP + FP + FN": lambda m: _mean(
+            m, m.diagonal().double() / (m.sum(0) + m.sum(1) - m.diagonal()).clamp(min=1)
         ),
         "half of it: what about the 2 in 2 TP?": lambda m: macro_f1(m) / 2,
         "these are the F1s of the classes; their mean is asked for": _f1s,
-        "a class that never occurs counts as 0, and 0/0 is NaN: guard the division": lambda m: (
+        "a class that occurs nowhere has 0/0, which is NaN: leave it out": lambda m: (
             (2 * m.diagonal() / (m.sum(0) + m.sum(1))).double().mean()
         ),
-        "a class that never occurs counts as 0 here, you leave it out": lambda m: _f1s(m)[
-            m.sum(0) + m.sum(1) > 0
+        "a class that occurs nowhere is left out of the mean; you count it as 0": lambda m: _f1s(
+            m
+        ).mean(),
+        "a class that is said and never true does occur: its F1 is 0": lambda m: _f1s(m)[
+            m.sum(dim=1) > 0
         ].mean(),
     },
 )
