@@ -129,6 +129,9 @@ K_FOLD_INDICES = Exercise(
         "the parts are rounded up, so that the last ones are too small": lambda order, k: (
             _with_parts(order, _blocks(order, k))
         ),
+        "the training indices are out of order; they stay as they stand in `order`": (
+            lambda order, k: [(train.sort().values, val) for train, val in k_fold_indices(order, k)]
+        ),
         "the indices are sorted; here they stay as they stand in `order`": lambda order, k: [
             (train.sort().values, val.sort().values) for train, val in k_fold_indices(order, k)
         ],
@@ -208,11 +211,21 @@ ONE_STANDARD_ERROR = Exercise(
         (double([0, 0], [1, 3], [2, 2]),),
         (double([0, 1], [5, 5], [5, 5]),),
         (double([5, 5], [5, 5]),),
+        (double([-2, 2], [1.1, 1.1], [1, 2]),),
+        (double([0, 0], [-3, 5], [1.2, 1.3], [2, 0.8]),),
     ),
     mistakes={
         "this is the best row: a simpler one within its standard error will do": _best,
         "the standard deviation is taken, not the standard error: divide by the root of the number "
         "of folds": lambda s: _first_within(s, s[_best(s)].std()),
+        "the standard deviation divides by k − 1 (NumPy takes k if not told)": lambda s: (
+            _first_within(s, s[_best(s)].std(correction=0) / s.shape[1] ** 0.5)
+        ),
+        "each row is given its own standard error: that of the best row counts for all": (
+            lambda s: int(
+                (s.mean(1) + s.std(1) / s.shape[1] ** 0.5 >= s.mean(1).max()).double().argmax()
+            )
+        ),
         "the last row within the error is taken: the simplest one comes first": lambda s: int(
             (s.mean(1) >= s.mean(1).max() - s[_best(s)].std() / s.shape[1] ** 0.5).nonzero().max()
         ),
