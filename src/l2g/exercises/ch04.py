@@ -52,16 +52,16 @@ def _boosted(
     replace: bool = False,
     raw: bool = False,
     normalize: bool = True,
+    total: float = 1.0,
 ) -> Tensor:
     """AdaBoost on a pool, and what becomes of it by the usual mistakes."""
     wrong = (answers != y).double()
-    w = torch.full((len(y),), 1 / len(y), dtype=torch.float64)
+    w = torch.full((len(y),), total / len(y), dtype=torch.float64)
     votes = torch.zeros(len(answers), dtype=torch.float64)
     for _ in range(rounds):
         errors = wrong @ w
         j = int(errors.argmin())
-        error = errors[j].clamp(1e-9, 1 - 1e-9)
-        alpha = factor * torch.log((1 - error) / error)
+        alpha = factor * torch.log((1 - errors[j]) / errors[j])
         votes[j] = alpha if replace else votes[j] + (1 if raw else alpha)
         w = w * torch.exp(-grows * alpha * y.double() * answers[j])
         w = w / w.sum() if normalize else w
@@ -82,7 +82,7 @@ def _draw_pool(generator: torch.Generator) -> Inputs:
     """A pool of 4–6 learners for 9–15 examples in which every round has one clear winner."""
     while True:
         size, n = draw_int(4, 6, generator), draw_int(9, 15, generator)
-        rounds = draw_int(1, 6, generator)
+        rounds = draw_int(1, 4, generator)  # by the usual mistakes ε is not yet lost in rounding
         y = 2 * torch.randint(2, (n,), generator=generator) - 1
         right = torch.rand(size, n, generator=generator) < 0.7
         answers = torch.where(right, y, -y)
@@ -139,6 +139,10 @@ OUT_OF_BAG_ACCURACY = Exercise(
             .double()
             .mean()
         ),
+        "examples that every member has seen have no votes, and count here as class 0; they should "
+        "not count": lambda v, d, y: float(
+            (_out_of_bag(v, _unseen(d, len(y)))[0] == y).double().mean()
+        ),
         "this is the mean over single votes: first let the members of each example vote, then "
         "compare": lambda v, d, y: float((v == y)[_unseen(d, len(y))].double().mean()),
         "this is the share of mistakes": lambda v, d, y: 1 - out_of_bag_accuracy(v, d, y),
@@ -172,6 +176,8 @@ BOOST_POOL = Exercise(
         ),
         "the weights no longer sum to 1 after the first round: divide them by their "
         "sum": lambda a, y, r: _boosted(a, y, r, normalize=False),
+        "ε must be a share of all weight: the weights should sum to 1, in the first round, "
+        "too": lambda a, y, r: _boosted(a, y, r, normalize=False, total=len(y)),
     },
 )
 
