@@ -20,6 +20,22 @@ def open_lab(page, tmp_path, name, *states, html="", body=""):
     return page.locator(LAB).first
 
 
+def helpers_of(name):
+    """How the tests of one explorable open it, in states or as it is, and complete a state."""
+
+    def open_it(page, tmp_path, *states):
+        return open_lab(page, tmp_path, name, *(states or ({},)))
+
+    def full(**state):
+        return Explorable(name, **state).state
+
+    return open_it, full
+
+
+def compute(lab, states):
+    return lab.evaluate("(lab, states) => states.map(lab.l2g.compute)", states)
+
+
 def state_of(lab):
     return lab.evaluate("lab => lab.l2g.get()")
 

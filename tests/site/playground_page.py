@@ -4,7 +4,7 @@ import re
 from functools import partial
 
 import torch
-from explorable_page import open_lab as open_any
+from explorable_page import compute, helpers_of
 
 from l2g.explore import Explorable
 
@@ -16,16 +16,7 @@ DEFAULTS = Explorable("optimizer_playground").state
 double = partial(torch.tensor, dtype=torch.float64)
 
 
-def open_lab(page, tmp_path, *states):
-    return open_any(page, tmp_path, "optimizer_playground", *(states or ({},)))
-
-
-def full(**state):
-    return Explorable("optimizer_playground", **state).state
-
-
-def compute(lab, states):
-    return lab.evaluate("(lab, states) => states.map(lab.l2g.compute)", states)
+open_lab, full = helpers_of("optimizer_playground")
 
 
 def run_of(lab, name, **state):

@@ -5,8 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from explorable_page import LAB, PHONE, state_of
-from explorable_page import open_lab as open_any
+from explorable_page import LAB, PHONE, compute, helpers_of, state_of
 
 from l2g.explore import Explorable
 
@@ -14,16 +13,7 @@ GRID = (np.arange(256) + 0.5) / 256
 close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
 
 
-def open_lab(page, tmp_path, *states):
-    return open_any(page, tmp_path, "bias_variance", *(states or ({},)))
-
-
-def full(**state):
-    return Explorable("bias_variance", **state).state
-
-
-def compute(lab, states):
-    return lab.evaluate("(lab, states) => states.map(lab.l2g.compute)", states)
+open_lab, full = helpers_of("bias_variance")
 
 
 def curve(x):

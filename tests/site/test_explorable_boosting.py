@@ -5,8 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from explorable_page import LAB, PHONE, state_of
-from explorable_page import open_lab as open_any
+from explorable_page import LAB, PHONE, compute, helpers_of, state_of
 
 from l2g.ensembles import AdaBoost, Stump
 from l2g.explore import Explorable
@@ -15,16 +14,7 @@ close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
 MADE = ["moons", "ring", "crossed"]
 
 
-def open_lab(page, tmp_path, *states):
-    return open_any(page, tmp_path, "boosting_stepper", *(states or ({},)))
-
-
-def full(**state):
-    return Explorable("boosting_stepper", **state).state
-
-
-def compute(lab, states):
-    return lab.evaluate("(lab, states) => states.map(lab.l2g.compute)", states)
+open_lab, full = helpers_of("boosting_stepper")
 
 
 def coarse(seed, n=24, levels=4):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from explorable_page import LAB, state_of
-from explorable_page import open_lab as open_any
+from explorable_page import LAB, helpers_of, state_of
 
 from l2g.explore import Explorable
 from l2g.resampling import grouped, k_fold
@@ -12,12 +11,7 @@ from l2g.resampling import grouped, k_fold
 KEPT = 20
 
 
-def open_lab(page, tmp_path, *states):
-    return open_any(page, tmp_path, "leak_simulator", *(states or ({},)))
-
-
-def full(**state):
-    return Explorable("leak_simulator", **state).state
+open_lab, full = helpers_of("leak_simulator")
 
 
 def compute(lab, state):

@@ -7,8 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from explorable_page import LAB, PHONE, state_of
-from explorable_page import open_lab as open_any
+from explorable_page import LAB, PHONE, helpers_of, state_of
 from torch.optim import lr_scheduler
 
 from l2g import schedules
@@ -34,12 +33,7 @@ for kind in WARMABLE[1:]:
     DIALS[kind] = DIALS[kind] + DIALS["constant"]
 
 
-def open_lab(page, tmp_path, *states):
-    return open_any(page, tmp_path, "schedule_designer", *(states or ({},)))
-
-
-def full(**state):
-    return Explorable("schedule_designer", **state).state
+open_lab, full = helpers_of("schedule_designer")
 
 
 def compute(lab, *states):

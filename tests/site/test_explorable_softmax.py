@@ -5,15 +5,12 @@ from itertools import pairwise
 
 import pytest
 import torch
-from explorable_page import LAB, PHONE, state_of
-from explorable_page import open_lab as open_any
+from explorable_page import LAB, PHONE, helpers_of, state_of
 
 from l2g.explore import Explorable
 from l2g.losses import cross_entropy, softmax
 
-
-def open_lab(page, tmp_path, *states):
-    return open_any(page, tmp_path, "softmax_lab", *states)
+open_lab, _ = helpers_of("softmax_lab")
 
 
 def shown(lab, column):

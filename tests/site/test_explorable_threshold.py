@@ -6,8 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from explorable_page import LAB, PHONE, state_of
-from explorable_page import open_lab as open_any
+from explorable_page import LAB, PHONE, compute, helpers_of, state_of
 
 from l2g import metrics
 from l2g.explore import Explorable
@@ -24,16 +23,7 @@ STATES = [
 ]
 
 
-def open_lab(page, tmp_path, *states):
-    return open_any(page, tmp_path, "threshold_dial", *(states or ({},)))
-
-
-def full(**state):
-    return Explorable("threshold_dial", **state).state
-
-
-def compute(lab, states):
-    return lab.evaluate("(lab, states) => states.map(lab.l2g.compute)", states)
+open_lab, full = helpers_of("threshold_dial")
 
 
 @pytest.fixture
